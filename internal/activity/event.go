@@ -156,3 +156,19 @@ type Observation struct {
 	Comm    [16]byte // short name of Event.Owner, in case its Process record was lost
 	UID     uint32   // the owner's user id at the event, NoID unknown
 }
+
+// SourceInfo tells what a capture source is and what it can see.
+type SourceInfo struct {
+	Tier    Tier
+	Set     string // hook set: "trampoline", "tracepoint", "sock_diag", "procfs"
+	Detail  string // kernel release, copies, degradations: one line
+	Missing []Kind // kinds that it cannot see here
+	Hooks   []Hook // every hook, attached or not
+	Hint    string // what is missing and how to get it, for people; "" nothing
+}
+
+// Hook is one place in the kernel that a source listens at.
+type Hook struct {
+	Name string // "tp_btf/inet_sock_set_state"
+	Err  string // why it is not attached; "" attached
+}
