@@ -1,0 +1,58 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+)
+
+// newManCommand is for whoever makes packages, hence hidden.
+func newManCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "man DIR",
+		Short:  "Write the manual pages into DIR",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			date, err := sourceDate(os.Getenv("SOURCE_DATE_EPOCH"))
+			if err != nil {
+				return usagef("man: SOURCE_DATE_EPOCH: %w", err)
+			}
+			if err := writeMan(cmd.Root(), args[0], date); err != nil {
+				return fmt.Errorf("man: %w", err)
+			}
+			return nil
+		},
+	}
+}
+
+// sourceDate reads SOURCE_DATE_EPOCH, seconds since 1970
+// (reproducible-builds.org/specs/source-date-epoch). Without it the pages bear
+// a fixed date, so that two runs always write the same bytes.
+func sourceDate(epoch string) (time.Time, error) {
+	if epoch == "" {
+		return time.Unix(0, 0).UTC(), nil
+	}
+	sec, err := strconv.ParseInt(epoch, 10, 64)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is not a number of seconds", epoch)
+	}
+	return time.Unix(sec, 0).UTC(), nil
+}
+
+func writeMan(root *cobra.Command, dir string, date time.Time) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	root.DisableAutoGenTag = true
+	return doc.GenManTree(root, &doc.GenManHeader{
+		Section: "1",
+		Date:    &date,
+		Source:  "Port Reporter",
+		Manual:  "Port Reporter manual",
+	}, dir)
+}
