@@ -1,0 +1,7 @@
+//go:build !linux
+
+package testutil
+
+const onLinux = false
+
+func privileged() bool { return false }
