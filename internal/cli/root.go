@@ -16,6 +16,7 @@ import (
 // is one file with its constructor, and one line here.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newServiceCommand(),
 		newVersionCommand(),
 		newCompletionCommand(),
 		newManCommand(),
