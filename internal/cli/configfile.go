@@ -96,7 +96,7 @@ func setKey(c *Config, key string, v *unstable.Node) error {
 			}
 			return nil
 		}
-		return fmt.Errorf("%s: a %s is not a value for it", key, strings.ToLower(v.Kind.String()))
+		return fmt.Errorf("%s: it takes a text, a number or true and false, not: %s", key, strings.ToLower(v.Kind.String()))
 	}
 	if isTable(key + ".") {
 		return fmt.Errorf("%s is a table: write [%s] on a line of its own", key, key)

@@ -205,12 +205,12 @@ func (v *levelValue) Set(s string) error {
 	return v.to.UnmarshalText([]byte(s))
 }
 
-// units of sizes, longest names first. KiB and its like, the bare letters (as in dd and systemd)
+// units of sizes, the largest first, and the bare B last, with which others end. KiB and its like, the bare letters (as in dd and systemd)
 // are powers of 1024; KB and its like are powers of 1000 (IEC 80000-13).
 func units() []sizeUnit {
 	return []sizeUnit{
-		{"TiB", 1 << 40}, {"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10},
-		{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"KB", 1e3},
+		{"TiB", 1 << 40}, {"TB", 1e12}, {"GiB", 1 << 30}, {"GB", 1e9},
+		{"MiB", 1 << 20}, {"MB", 1e6}, {"KiB", 1 << 10}, {"KB", 1e3},
 		{"T", 1 << 40}, {"G", 1 << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"B", 1},
 	}
 }
