@@ -1,0 +1,118 @@
+package journal
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// CorruptError tells of a stretch of the record that cannot be read. Reading
+// goes on after it.
+type CorruptError struct {
+	Name  string // live log, or segment and file
+	From  int64  // byte offsets; both 0 when the whole is meant
+	To    int64
+	Cause error // nil for bytes that are no frame
+}
+
+func (e *CorruptError) Error() string {
+	switch {
+	case e.Cause != nil:
+		return fmt.Sprintf("read %s: %v", e.Name, e.Cause)
+	default:
+		return fmt.Sprintf("read %s: bytes %d to %d are damaged", e.Name, e.From, e.To)
+	}
+}
+
+// Unwrap returns the cause.
+func (e *CorruptError) Unwrap() error { return e.Cause }
+
+// liveLog is a live log in memory: at most SegmentRows events.
+type liveLog struct {
+	head   header
+	data   []byte
+	events []span // bodies of the event frames, in order
+	procs  map[activity.ProcessID]*activity.Process
+	sets   map[activity.ModuleSetID]*activity.ModuleSet
+	damage []span
+	tail   int // whole frames end here; what follows is torn, or still being written
+	size   int
+}
+
+// readLive reads a live log, perhaps one that is being written.
+func readLive(path string) (*liveLog, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if st.Size() > maxLiveFile {
+		return nil, fmt.Errorf("live log of %d bytes", st.Size())
+	}
+	data := make([]byte, st.Size())
+	n, err := io.ReadFull(f, data)
+	if err != nil && n == len(data) {
+		return nil, err
+	}
+	l := parseLive(data[:n])
+	// The name is what the order of the record goes by; the header may be damaged.
+	l.head.first = firstOf(filepath.Base(path))
+	return l, nil
+}
+
+// parseLive reads what it can: it never fails, and names the damage.
+func parseLive(data []byte) *liveLog {
+	l := &liveLog{data: data, size: len(data), procs: make(map[activity.ProcessID]*activity.Process),
+		sets: make(map[activity.ModuleSetID]*activity.ModuleSet)}
+	s := newScanner(data)
+	for {
+		typ, body, ok := s.next()
+		if !ok {
+			break
+		}
+		end := s.off
+		if err := l.take(typ, body, span{end - len(body), end}); err != nil {
+			l.damage = append(l.damage, span{end - len(body) - frameHead - 1, end})
+		}
+	}
+	l.damage = append(l.damage, s.skipped...)
+	l.tail = s.off
+	return l
+}
+
+func (l *liveLog) take(typ byte, body []byte, at span) (err error) {
+	switch typ {
+	case frameEvent:
+		l.events = append(l.events, at)
+	case frameHeader:
+		l.head, err = parseHeader(body)
+	case frameProcess:
+		var p *activity.Process
+		if p, err = activity.DecodeProcess(body); err == nil {
+			if q := l.procs[p.ID]; q == nil || q.Rev <= p.Rev {
+				l.procs[p.ID] = p
+			}
+		}
+	case frameModules:
+		var m *activity.ModuleSet
+		if m, err = activity.DecodeModuleSet(body); err == nil {
+			l.sets[m.ID] = m
+		}
+	}
+	return err
+}
+
+func (l *liveLog) process(id activity.ProcessID) *activity.Process { return l.procs[id] }
+
+// event decodes the i-th event.
+func (l *liveLog) event(i int, e *activity.Event) error {
+	at := l.events[i]
+	return activity.DecodeEvent(l.data[at.from:at.to], e, l.process)
+}

@@ -1,0 +1,254 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// Reader reads a journal, also while a recorder writes it. It takes no lock and
+// keeps nothing open between calls; its methods may be called concurrently.
+type Reader struct{ dir string }
+
+// OpenReader returns a reader of the journal in dir.
+func OpenReader(dir string) (*Reader, error) {
+	st, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	if !st.IsDir() {
+		return nil, fmt.Errorf("read journal: %s is no directory", dir)
+	}
+	return &Reader{dir: dir}, nil
+}
+
+// Events yields the events that q asks for in the order of the record: by epoch
+// and sequence number, which is the order in time unless the clock was set
+// back. What cannot be read is yielded as a *CorruptError in its place, and
+// reading goes on; any other error ends it. Events are the caller's to keep.
+// Events that are appended meanwhile may or may not be seen.
+func (r *Reader) Events(ctx context.Context, q Query) iter.Seq2[*activity.Event, error] {
+	return func(yield func(*activity.Event, error) bool) {
+		var next pos // everything before it has been read
+		for {
+			p, ok, err := r.following(next)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !ok {
+				return
+			}
+			end, more, err := r.piece(ctx, p, next, &q, yield)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue // sealed, merged or removed just now: what covers it is in the next listing
+			}
+			if err != nil {
+				more = yield(nil, err)
+				var c *CorruptError
+				more = more && errors.As(err, &c)
+			}
+			if !more {
+				return
+			}
+			next = end.next()
+		}
+	}
+}
+
+// following returns the first piece with positions from next on.
+func (r *Reader) following(next pos) (piece, bool, error) {
+	l, err := list(r.dir)
+	if err != nil {
+		return piece{}, false, err
+	}
+	for _, p := range l.pieces {
+		end := p.last
+		if p.live {
+			end = p.first
+		}
+		if !end.less(next) {
+			return p, true, nil
+		}
+	}
+	return piece{}, false, nil
+}
+
+// piece yields what q asks for in one piece, from next on, and returns the
+// piece's last position.
+func (r *Reader) piece(ctx context.Context, p piece, next pos, q *Query, yield func(*activity.Event, error) bool) (end pos, more bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return end, false, err
+	}
+	if p.live {
+		return r.live(p, next, q, yield)
+	}
+	sel, err := r.segment(ctx, p, next, q)
+	if errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
+		return p.last, false, cmpErr(ctx.Err(), err)
+	}
+	for i := range sel.events {
+		e := new(activity.Event)
+		if e2 := sel.event(i, e); e2 != nil {
+			return p.last, false, &CorruptError{Name: p.name, Cause: e2}
+		}
+		if !yield(e, nil) {
+			return p.last, false, nil
+		}
+	}
+	return p.last, true, err
+}
+
+func cmpErr(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
+}
+
+// segment selects from a sealed segment.
+func (r *Reader) segment(ctx context.Context, p piece, next pos, q *Query) (*selection, error) {
+	s, err := openSegment(filepath.Join(r.dir, p.name))
+	if err != nil {
+		return &selection{}, corrupt(p.name, err)
+	}
+	defer s.close()
+	sel, err := s.scan(q, next, ctx.Err)
+	return sel, corrupt(p.name, err)
+}
+
+// corrupt makes every error that doesn't mean "gone" one that reading goes on
+// after.
+func corrupt(name string, err error) error {
+	var c *CorruptError
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.As(err, &c) {
+		return err
+	}
+	return &CorruptError{Name: name, Cause: err}
+}
+
+// live yields from a live log. Its end is the last event that it held: what is
+// appended after, the next look finds.
+func (r *Reader) live(p piece, next pos, q *Query, yield func(*activity.Event, error) bool) (end pos, more bool, err error) {
+	l, err := readLive(filepath.Join(r.dir, p.name))
+	if err != nil {
+		return p.first, false, corrupt(p.name, err)
+	}
+	end = p.first
+	var scratch activity.Event
+	for i := range l.events {
+		if err := l.event(i, &scratch); err != nil {
+			continue // a later version's: its frame is whole
+		}
+		at := pos{p.first.epoch, scratch.Seq}
+		if end.less(at) {
+			end = at
+		}
+		if at.less(next) || !q.hints(&scratch) || !q.match(&scratch) {
+			continue
+		}
+		e := scratch
+		if !yield(&e, nil) {
+			return end, false, nil
+		}
+	}
+	for _, d := range l.damage {
+		if !yield(nil, &CorruptError{Name: p.name, From: int64(d.from), To: int64(d.to)}) {
+			return end, false, nil
+		}
+	}
+	return end, true, nil
+}
+
+// Tail returns the newest n events that q asks for, oldest first. Errors of
+// what cannot be read are joined, and come with what can.
+func (r *Reader) Tail(ctx context.Context, q Query, n int) ([]*activity.Event, error) {
+	l, err := list(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	var newest []*activity.Event
+	var errs []error
+	for _, p := range slices.Backward(l.pieces) {
+		if len(newest) >= n {
+			break
+		}
+		var es []*activity.Event
+		_, _, err := r.piece(ctx, p, pos{}, &q, func(e *activity.Event, err error) bool {
+			if err != nil {
+				errs = append(errs, err)
+			} else if es = append(es, e); len(es) >= 2*n+64 { // keep the last n only
+				es = append(es[:0], es[len(es)-n:]...)
+			}
+			return true
+		})
+		if errors.Is(err, fs.ErrNotExist) {
+			return r.Tail(ctx, q, n) // superseded just now
+		}
+		if err != nil {
+			errs = append(errs, err)
+		}
+		newest = append(es, newest...)
+	}
+	return newest[max(len(newest)-n, 0):], errors.Join(errs...)
+}
+
+// Modules returns a module set by its number, or nil if the record doesn't hold
+// it. The newest pieces are looked at first.
+func (r *Reader) Modules(id activity.ModuleSetID) (*activity.ModuleSet, error) {
+	l, err := list(r.dir)
+	if err != nil {
+		return nil, err
+	}
+	var errs []error
+	for _, p := range slices.Backward(l.pieces) {
+		sets, err := r.modules(p)
+		if s := sets[id]; s != nil {
+			return s, nil
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, corrupt(p.name, err))
+		}
+	}
+	return nil, errors.Join(errs...)
+}
+
+func (r *Reader) modules(p piece) (map[activity.ModuleSetID]*activity.ModuleSet, error) {
+	path := filepath.Join(r.dir, p.name)
+	if !p.live {
+		return readModules(path)
+	}
+	l, err := readLive(path)
+	if err != nil {
+		return nil, err
+	}
+	return l.sets, nil
+}
+
+// Rollups gives every row of the segments' roll-ups to visit, and visitPeer,
+// either of which may be nil. The same key comes once for each segment. Events
+// of live logs are not in it.
+func (r *Reader) Rollups(ctx context.Context, visit func(*Rollup) error, visitPeer func(*Peer) error) error {
+	l, err := list(r.dir)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, p := range l.pieces {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if p.live {
+			continue
+		}
+		errs = append(errs, corrupt(p.name, readRollup(filepath.Join(r.dir, p.name), visit, visitPeer)))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,261 @@
+package journal
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/klauspost/compress/zstd"
+	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// Keys in the footer of a segment's events.
+const (
+	metaVersion = "portreporter.version"
+	metaFrom    = "portreporter.from"     // time of the earliest event, UTC ns
+	metaTo      = "portreporter.to"       // time of the latest
+	metaRanges  = "portreporter.ranges"   // []span64 as JSON
+	metaMixed   = "portreporter.mixed"    // row at which events of two low ports begin
+	metaMixMin  = "portreporter.lowports" // what a low port is: below this number
+
+	segmentVersion = 1
+)
+
+// lowPorts separates the ports that services have from those that clients are
+// given: Linux hands out 32768 and up (net.ipv4.ip_local_port_range), IANA's
+// dynamic ports begin at 49152. It only decides how fast a query for a port is.
+const lowPorts = 32768
+
+const (
+	rowBatch   = 512
+	rowGroup   = 1 << 16
+	pageBytes  = 16 << 10 // small pages: what a query skips, and what sealing holds in memory
+	bloomBits  = 10       // bits an address, about 1 % false positives
+	zstdWindow = 128 << 10
+)
+
+// mixed reports whether both ports of an event are low, so that it is found
+// under another port than the one that it is sorted by.
+func mixed(e *activity.Event) bool {
+	l, r := e.Local.Port(), e.Remote.Port()
+	return l != 0 && r != 0 && l < lowPorts && r < lowPorts && l != r
+}
+
+// sortKey orders the rows of a segment: those with two low ports last, then by
+// service port, time, position. It is a comparable form of the first three.
+type sortKey struct {
+	group uint32 // mixed<<16 | service port
+	time  int64
+	at    pos
+}
+
+func keyOf(e *activity.Event, epoch uint64) sortKey {
+	k := sortKey{group: uint32(e.Service()), time: e.Time, at: pos{epoch, e.Seq}}
+	if mixed(e) {
+		k.group |= 1 << 16
+	}
+	return k
+}
+
+// zstdCodec compresses pages of at most some tens of KiB with little memory: the
+// library's own codec takes several MiB.
+type zstdCodec struct {
+	enc *zstd.Encoder
+}
+
+func newZstd() *zstdCodec {
+	enc, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault),
+		zstd.WithWindowSize(zstdWindow), zstd.WithLowerEncoderMem(true), zstd.WithZeroFrames(true))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return &zstdCodec{enc}
+}
+
+func (c *zstdCodec) String() string                            { return "ZSTD" }
+func (c *zstdCodec) CompressionCodec() format.CompressionCodec { return format.Zstd }
+func (c *zstdCodec) Encode(dst, src []byte) ([]byte, error) {
+	return c.enc.EncodeAll(src, dst[:0]), nil
+}
+func (c *zstdCodec) Decode(dst, src []byte) ([]byte, error) { return parquet.Zstd.Decode(dst, src) }
+
+func writerOptions() []parquet.WriterOption {
+	return []parquet.WriterOption{parquet.Compression(newZstd()), parquet.PageBufferSize(pageBytes), parquet.WriteBufferSize(pageBytes),
+		parquet.DataPageStatistics(true), parquet.CreatedBy("portreporter", strconv.Itoa(segmentVersion), "")}
+}
+
+// segmentWriter writes a segment's events, which come in the order of sortKey,
+// into a directory of a temporary name.
+type segmentWriter struct {
+	dir    string
+	f      *os.File
+	w      *parquet.Writer
+	out    []*parquet.ColumnWriter
+	cols   []eventColumn
+	opt    []bool // optional columns
+	values [][]parquet.Value
+	enc    encoder
+	n      int // rows in values
+	group  int // rows in the row group
+	rows   int64
+	mixed  int64
+	roll   *rollup
+	from   int64
+	to     int64
+}
+
+// newSegmentWriter begins a segment in dir, which it creates. What an earlier
+// try left there goes.
+func newSegmentWriter(dir string) (*segmentWriter, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, fmt.Errorf("write segment: %w", err)
+	}
+	if err := os.Mkdir(dir, dirMode); err != nil {
+		return nil, fmt.Errorf("write segment: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, eventsFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	if err != nil {
+		return nil, fmt.Errorf("write segment: %w", err)
+	}
+	schema := parquet.SchemaOf(eventSchema{})
+	opts := append(writerOptions(), schema, parquet.BloomFilters(
+		parquet.SplitBlockFilter(bloomBits, "local_ip"), parquet.SplitBlockFilter(bloomBits, "remote_ip")))
+	w := parquet.NewWriter(f, opts...)
+	s := &segmentWriter{dir: dir, f: f, w: w, out: w.ColumnWriters(), cols: eventColumns(), roll: newRollup(), mixed: -1}
+	for _, path := range schema.Columns() {
+		leaf, _ := schema.Lookup(path...)
+		s.opt = append(s.opt, leaf.MaxDefinitionLevel > 0)
+		s.values = append(s.values, make([]parquet.Value, rowBatch))
+	}
+	return s, nil
+}
+
+func (s *segmentWriter) add(e *activity.Event, epoch uint64) error {
+	for i := range s.cols {
+		var v parquet.Value
+		if i == colEpoch {
+			v = number64(epoch)
+		} else {
+			v = s.cols[i].put(&s.enc, e)
+		}
+		if s.opt[i] && !v.IsNull() {
+			s.values[i][s.n] = v.Level(0, 1, i)
+		} else {
+			s.values[i][s.n] = v.Level(0, 0, i)
+		}
+	}
+	s.count(e)
+	if s.n++; s.n == rowBatch {
+		return s.put()
+	}
+	return nil
+}
+
+func (s *segmentWriter) count(e *activity.Event) {
+	if s.rows == 0 {
+		s.from, s.to = e.Time, e.Time
+	}
+	s.from, s.to = min(s.from, e.Time), max(s.to, e.Time)
+	if s.mixed < 0 && mixed(e) {
+		s.mixed = s.rows
+	}
+	s.rows++
+	s.roll.add(e)
+}
+
+// put writes a batch, column by column.
+func (s *segmentWriter) put() error {
+	for i, c := range s.out {
+		if _, err := c.WriteRowValues(s.values[i][:s.n]); err != nil {
+			return fmt.Errorf("write column %s: %w", s.cols[i].name, err)
+		}
+	}
+	s.group += s.n
+	s.n, s.enc.text = 0, s.enc.text[:0]
+	if s.group >= rowGroup {
+		s.group = 0
+		if err := s.w.Flush(); err != nil {
+			return fmt.Errorf("write row group: %w", err)
+		}
+	}
+	return nil
+}
+
+// finish writes the rest, the tables and the roll-ups, and puts all on the disk.
+func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*activity.Process, sets map[activity.ModuleSetID]*activity.ModuleSet) error {
+	if err := s.put(); err != nil {
+		return err
+	}
+	rs, err := json.Marshal(ranges)
+	if err != nil {
+		return err
+	}
+	if s.mixed < 0 {
+		s.mixed = s.rows
+	}
+	for _, kv := range [][2]string{{metaVersion, strconv.Itoa(segmentVersion)}, {metaFrom, strconv.FormatInt(s.from, 10)}, {metaTo, strconv.FormatInt(s.to, 10)},
+		{metaRanges, string(rs)}, {metaMixed, strconv.FormatInt(s.mixed, 10)}, {metaMixMin, strconv.Itoa(lowPorts)}} {
+		s.w.SetKeyValueMetadata(kv[0], kv[1])
+	}
+	err = errors.Join(s.w.Close(), s.f.Sync(), s.f.Close())
+	s.f, s.w, s.out, s.values = nil, nil, nil, nil
+	if err != nil {
+		return fmt.Errorf("write segment: %w", err)
+	}
+	if err := s.roll.write(s.dir); err != nil {
+		return err
+	}
+	s.roll = nil
+	if err := writeProcesses(s.dir, procs); err != nil {
+		return err
+	}
+	if err := writeModules(s.dir, sets); err != nil {
+		return err
+	}
+	return syncDir(s.dir)
+}
+
+// abandon removes what was written.
+func (s *segmentWriter) abandon() {
+	if s.f != nil {
+		s.f.Close()
+	}
+	os.RemoveAll(s.dir) // what stays is removed by the next Open
+}
+
+// sumFiles hashes the files of a segment.
+func sumFiles(dir string) ([]fileSum, error) {
+	var sums []fileSum
+	for _, name := range segmentFiles() {
+		s, err := sumFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, fmt.Errorf("hash segment: %w", err)
+		}
+		s.Name = name
+		sums = append(sums, s)
+	}
+	return sums, nil
+}
+
+func sumFile(path string) (s fileSum, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return s, err
+	}
+	defer f.Close()
+	h := sha256.New()
+	if s.Bytes, err = io.Copy(h, f); err != nil {
+		return s, err
+	}
+	s.SHA256 = hex.EncodeToString(h.Sum(nil))
+	return s, nil
+}
