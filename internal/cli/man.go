@@ -49,10 +49,22 @@ func writeMan(root *cobra.Command, dir string, date time.Time) error {
 		return err
 	}
 	root.DisableAutoGenTag = true
+	addExitCodes(root)
 	return doc.GenManTree(root, &doc.GenManHeader{
 		Section: "1",
 		Date:    &date,
 		Source:  "Port Reporter",
 		Manual:  "Port Reporter manual",
 	}, dir)
+}
+
+// addExitCodes ends each description with them, as the help text does.
+func addExitCodes(cmd *cobra.Command) {
+	if cmd.Long == "" {
+		cmd.Long = cmd.Short + "."
+	}
+	cmd.Long += "\n\n" + exitCodesHelp
+	for _, c := range cmd.Commands() {
+		addExitCodes(c)
+	}
 }
