@@ -47,50 +47,67 @@ func (x *Exchange) flags() (f activity.Flags) {
 	return f
 }
 
-func (x *Exchange) tcp(from, to netip.AddrPort, _ bool, yield func(Expect) bool) bool {
-	end := x.flags()
+// end is one end of an exchange: whose it is, who else it may be told of, and
+// who closed it.
+type end struct {
+	proc   int
+	alt    []int
+	closer int
+	rx, tx uint64
+	bytes  bool
+	flags  activity.Flags // that its last event must have
+}
+
+func (x *Exchange) ends() (client, server end) {
+	last := x.flags()
 	if x.Reset {
-		end |= activity.FlagReset
+		last |= activity.FlagReset
 	}
-	c := Expect{Case: x.Case, End: "client", Proto: activity.TCP, Local: from, Remote: to, Proc: x.Client, Flags: x.flags()}
-	s := Expect{Case: x.Case, End: "server", Proto: activity.TCP, Local: to, Remote: from, Proc: x.Server, Flags: x.flags()}
-	return x.pair(c, activity.KindConnect, activity.KindClose, end, x.Down, x.Up, yield) &&
-		x.pair(s, activity.KindAccept, activity.KindClose, end, x.Up, x.Down, yield)
+	client = end{x.Client, x.ClientAlt, x.ClientCloser, x.Down, x.Up, x.Bytes, last}
+	server = end{x.Server, x.ServerAlt, x.ServerCloser, x.Up, x.Down, x.Bytes, last}
+	return client, server
+}
+
+func (x *Exchange) tcp(from, to netip.AddrPort, _ bool, yield func(Expect) bool) bool {
+	client, server := x.ends()
+	c := Expect{Case: x.Case, End: "client", Proto: activity.TCP, Local: from, Remote: to, Flags: x.flags()}
+	s := Expect{Case: x.Case, End: "server", Proto: activity.TCP, Local: to, Remote: from, Flags: x.flags()}
+	return client.pair(c, activity.KindConnect, activity.KindClose, yield) && server.pair(s, activity.KindAccept, activity.KindClose, yield)
 }
 
 func (x *Exchange) udp(from, to netip.AddrPort, again bool, yield func(Expect) bool) bool {
-	c := Expect{Case: x.Case, End: "client", Proto: activity.UDP, Local: from, Remote: to, Proc: x.Client, Flags: x.flags()}
-	b := c
-	b.Remote, b.Flags = netip.AddrPort{}, 0
-	if !x.Bound {
-		b.Flags = activity.FlagAutoBind
+	client, server := x.ends()
+	// A datagram of a port that comes back is counted into the flow that is open
+	// still, so the server's bytes are known only when the pair is unique.
+	server.bytes = x.Bytes && len(x.Pairs) == 0
+	c := Expect{Case: x.Case, End: "client", Proto: activity.UDP, Local: from, Remote: to, Alt: x.ClientAlt, Flags: x.flags()}
+	s := Expect{Case: x.Case, End: "server", Proto: activity.UDP, Local: to, Remote: from, Alt: x.ServerAlt, Flags: x.flags(), May: again}
+	if client.proc != 0 {
+		b := Expect{Case: x.Case, End: "client", Kind: activity.KindBind, Proto: activity.UDP, Local: from, Proc: client.proc, Alt: x.ClientAlt}
+		u := b
+		u.Kind = activity.KindUnbind
+		if !x.Bound {
+			b.Flags = activity.FlagAutoBind
+		}
+		if !yield(b) || !yield(u) {
+			return false
+		}
 	}
-	u := b
-	b.Kind, u.Kind, u.Flags = activity.KindBind, activity.KindUnbind, 0
-	s := Expect{Case: x.Case, End: "server", Proto: activity.UDP, Local: to, Remote: from, Proc: x.Server, Flags: x.flags(), May: again}
-	if x.Client != 0 && (!yield(b) || !yield(u)) {
-		return false
-	}
-	// A datagram that came back is counted into the flow that is open, so the
-	// bytes of the server's side are known only when the pair is unique.
-	srv := *x
-	srv.Bytes = x.Bytes && len(x.Pairs) == 0
-	return x.pair(c, activity.KindFlow, activity.KindFlowEnd, x.flags(), x.Down, x.Up, yield) &&
-		srv.pair(s, activity.KindFlow, activity.KindFlowEnd, x.flags(), x.Up, x.Down, yield)
+	return client.pair(c, activity.KindFlow, activity.KindFlowEnd, yield) && server.pair(s, activity.KindFlow, activity.KindFlowEnd, yield)
 }
 
-// pair yields the first and the last event of one end.
-func (x *Exchange) pair(e Expect, first, last activity.Kind, lastFlags activity.Flags, rx, tx uint64, yield func(Expect) bool) bool {
-	if e.Proc == 0 {
+// pair yields the first and the last event of an end, as e with what differs.
+func (n *end) pair(e Expect, first, last activity.Kind, yield func(Expect) bool) bool {
+	if n.proc == 0 {
 		return true
 	}
-	e.Kind = first
+	e.Proc, e.Kind = n.proc, first
 	if !yield(e) {
 		return false
 	}
-	e.Kind, e.Flags, e.Bytes = last, lastFlags, x.Bytes
-	if x.Bytes {
-		e.Rx, e.Tx = rx, tx
+	e.Kind, e.Alt, e.Closer, e.Flags, e.Bytes = last, n.alt, n.closer, n.flags, n.bytes
+	if n.bytes {
+		e.Rx, e.Tx = n.rx, n.tx
 	}
 	return yield(e)
 }

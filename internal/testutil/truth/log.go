@@ -26,6 +26,7 @@ type Log struct {
 	Expects    []Expect
 	Exchanges  []Exchange
 	Stats      []Stats
+	Skips      []Skip
 }
 
 // Proc is one program image of one process. A process that executes another
@@ -81,6 +82,19 @@ type Exchange struct {
 	Reset    bool   // both ends end by RST
 	Mapped   bool   // IPv4 on IPv6 sockets
 	Bound    bool   // UDP: the client's port was bound by bind(2), not by the kernel
+
+	// Others that are right as owners too: of the ending of a connection, and of
+	// any event of a UDP end, where several processes used the socket.
+	ClientAlt, ServerAlt []int
+	// Who closed each end; 0 not asserted.
+	ClientCloser, ServerCloser int
+}
+
+// Skip says that this kernel or user cannot do a scenario; nothing of it is in
+// the log.
+type Skip struct {
+	Case string `json:"case"`
+	Why  string `json:"why"`
 }
 
 // Pair is the ports of one exchange.
@@ -104,6 +118,7 @@ type line struct {
 	Expect   *expectJSON `json:"expect,omitempty"`
 	Exchange *exchJSON   `json:"exchange,omitempty"`
 	Stats    *Stats      `json:"stats,omitempty"`
+	Skip     *Skip       `json:"skip,omitempty"`
 }
 
 type head struct {
@@ -142,6 +157,11 @@ type exchJSON struct {
 	Reset  bool           `json:"reset,omitempty"`
 	Mapped bool           `json:"mapped,omitempty"`
 	Bound  bool           `json:"bound,omitempty"`
+
+	ClientAlt    []int `json:"client_alt,omitempty"`
+	ServerAlt    []int `json:"server_alt,omitempty"`
+	ClientCloser int   `json:"client_closer,omitempty"`
+	ServerCloser int   `json:"server_closer,omitempty"`
 }
 
 // Write writes the log as JSON Lines, the head first.
@@ -163,6 +183,9 @@ func (l *Log) Write(w io.Writer) error {
 	}
 	for i := range l.Stats {
 		put(line{Stats: &l.Stats[i]})
+	}
+	for i := range l.Skips {
+		put(line{Skip: &l.Skips[i]})
 	}
 	if err := b.Flush(); err != nil {
 		return fmt.Errorf("write ground truth: %w", err)
@@ -218,6 +241,8 @@ func (l *Log) add(b []byte) error {
 		l.Exchanges = append(l.Exchanges, x)
 	case v.Stats != nil:
 		l.Stats = append(l.Stats, *v.Stats)
+	case v.Skip != nil:
+		l.Skips = append(l.Skips, *v.Skip)
 	default:
 		return errors.New("no known record")
 	}
@@ -250,7 +275,8 @@ func (j *expectJSON) expect() (Expect, error) {
 
 func (x *Exchange) json() *exchJSON {
 	j := &exchJSON{Case: x.Case, Proto: x.Proto.String(), Client: x.Client, Server: x.Server, From: x.From, To: x.To,
-		Reset: x.Reset, Mapped: x.Mapped, Bound: x.Bound}
+		Reset: x.Reset, Mapped: x.Mapped, Bound: x.Bound,
+		ClientAlt: x.ClientAlt, ServerAlt: x.ServerAlt, ClientCloser: x.ClientCloser, ServerCloser: x.ServerCloser}
 	for _, p := range x.Pairs {
 		j.Pairs = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(j.Pairs, p.Client), p.Server)
 	}
@@ -269,7 +295,8 @@ func (j *exchJSON) exchange() (Exchange, error) {
 		return Exchange{}, fmt.Errorf("pairs of %d bytes", len(j.Pairs))
 	}
 	x := Exchange{Case: j.Case, Proto: p, Client: j.Client, Server: j.Server, From: j.From, To: j.To,
-		Reset: j.Reset, Mapped: j.Mapped, Bound: j.Bound}
+		Reset: j.Reset, Mapped: j.Mapped, Bound: j.Bound,
+		ClientAlt: j.ClientAlt, ServerAlt: j.ServerAlt, ClientCloser: j.ClientCloser, ServerCloser: j.ServerCloser}
 	for b := j.Pairs; len(b) > 0; b = b[4:] {
 		x.Pairs = append(x.Pairs, Pair{binary.BigEndian.Uint16(b), binary.BigEndian.Uint16(b[2:])})
 	}

@@ -32,8 +32,9 @@ func sample() *Log {
 			{Case: "tcp", Kind: activity.KindConnectFailed, Proto: activity.TCP, Remote: server, Proc: 1, Errno: 111, Reason: activity.ReasonRefused},
 		},
 		Exchanges: []Exchange{{Case: "tcp", Proto: activity.TCP, Client: 1, Server: 2, From: client, To: server,
-			Pairs: []Pair{{40000, 7000}, {40001, 7000}, {40002, 7001}}, Bytes: true, Up: 64, Down: 32}},
+			Pairs: []Pair{{40000, 7000}, {40001, 7000}, {40002, 7001}}, Bytes: true, Up: 64, Down: 32, ServerAlt: []int{1}, ClientCloser: 1}},
 		Stats: []Stats{{Case: "tcp", N: 3, WallNS: 5}},
+		Skips: []Skip{{"mptcp", "protocol not supported"}},
 	}
 }
 

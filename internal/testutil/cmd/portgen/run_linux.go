@@ -18,9 +18,11 @@ import (
 // run is one run of the generator: its options and the truth so far.
 type run struct {
 	options
-	log  *truth.Log
-	self int    // this process in the log
-	cse  string // the scenario that is running
+	log    *truth.Log
+	self   int    // this process in the log
+	cse    string // the scenario that is running
+	port   uint16 // the last that the scenario took
+	linked bool   // link was called
 }
 
 // failure carries an error up to main: a generator that cannot do what it was

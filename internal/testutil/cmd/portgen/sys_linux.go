@@ -164,3 +164,17 @@ func fork(f func() int) (int, error) {
 	}
 	return int(pid), nil
 }
+
+// receive receives a descriptor, -1 on failure.
+func (m *fdMessage) receive(s int) int {
+	if _, e := call(unix.SYS_RECVMSG, uintptr(s), uintptr(unsafe.Pointer(&m.hdr)), 0); e != 0 {
+		return -1
+	}
+	return int(int32(binary.NativeEndian.Uint32(m.oob[16:]))) // after a cmsghdr
+}
+
+// rawSetUID makes this thread, in a forked child all there is, another user.
+func rawSetUID(uid int) unix.Errno {
+	_, e := call(unix.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid))
+	return e
+}
