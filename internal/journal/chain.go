@@ -57,12 +57,14 @@ type fileSum struct {
 }
 
 // span64 counts the events that a piece holds of one epoch. Count is lower than
-// the span when events were lost before they were written.
+// the span only where events are missing.
 type span64 struct {
 	Epoch uint64 `json:"epoch"`
 	First uint64 `json:"first"`
 	Last  uint64 `json:"last"`
 	Count uint64 `json:"count"`
+	From  int64  `json:"from"` // times of these events, UTC ns
+	To    int64  `json:"to"`
 }
 
 // count sums the events of ranges.
@@ -74,13 +76,23 @@ func count(rs []span64) (n uint64) {
 }
 
 // addPos counts an event into ranges that grow in order of position.
-func addPos(rs []span64, p pos) []span64 {
-	if n := len(rs); n > 0 && rs[n-1].Epoch == p.epoch {
-		r := &rs[n-1]
-		r.First, r.Last, r.Count = min(r.First, p.seq), max(r.Last, p.seq), r.Count+1
-		return rs
+func addPos(rs []span64, p pos, time int64) []span64 {
+	return joinRanges(rs, []span64{{Epoch: p.epoch, First: p.seq, Last: p.seq, Count: 1, From: time, To: time}})
+}
+
+// joinRanges adds b's ranges to a's, which come before them: where b goes on in
+// a's last epoch, that range grows.
+func joinRanges(a, b []span64) []span64 {
+	for _, r := range b {
+		if len(a) == 0 || a[len(a)-1].Epoch != r.Epoch {
+			a = append(a, r)
+			continue
+		}
+		l := &a[len(a)-1]
+		l.First, l.Last, l.Count = min(l.First, r.First), max(l.Last, r.Last), l.Count+r.Count
+		l.From, l.To = min(l.From, r.From), max(l.To, r.To)
 	}
-	return append(rs, span64{Epoch: p.epoch, First: p.seq, Last: p.seq, Count: 1})
+	return a
 }
 
 // chain is the append side. Sealing and rotation come from two goroutines.

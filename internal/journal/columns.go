@@ -77,7 +77,39 @@ type eventColumn struct {
 
 // encoder holds what making the values of one batch needs.
 type encoder struct {
-	text []byte // arena of the batch's strings
+	text  []byte // arena of the batch's strings
+	words wordValues
+}
+
+// wordValues are the values of the vocabulary's words, made once.
+type wordValues struct {
+	kinds       [256]parquet.Value
+	protos      [256]parquet.Value
+	tiers       [256]parquet.Value
+	provenances [256]parquet.Value
+	roles       [256]parquet.Value
+	reasons     [256]parquet.Value
+}
+
+func newEncoder() *encoder {
+	c := new(encoder)
+	for i := range 256 {
+		c.words.kinds[i] = parquet.ByteArrayValue([]byte(activity.Kind(i).String()))
+		c.words.provenances[i] = parquet.ByteArrayValue([]byte(activity.Provenance(i).String()))
+		c.words.protos[i] = wordOrNull(activity.Proto(i).String())
+		c.words.tiers[i] = wordOrNull(activity.Tier(i).String())
+		c.words.roles[i] = wordOrNull(activity.Role(i).String())
+		c.words.reasons[i] = wordOrNull(activity.Reason(i).String())
+	}
+	return c
+}
+
+// wordOrNull makes a value of an optional column.
+func wordOrNull(s string) parquet.Value {
+	if s == "" {
+		return parquet.Value{}
+	}
+	return parquet.ByteArrayValue([]byte(s))
 }
 
 // bytes makes a value of what f appends to the arena. A grown arena leaves the
@@ -236,8 +268,8 @@ func eventColumns() []eventColumn {
 		{"epoch", nil, func(*decoder, *E, V) {}}, // the segment writer's and the reader's own
 		{"seq", func(_ *encoder, e *E) V { return number64(e.Seq) }, func(_ *decoder, e *E, v V) { e.Seq = v.Uint64() }},
 		{"booted", putBooted, func(_ *decoder, e *E, v V) { e.Boot = uint64(e.Time - v.Int64()) }},
-		{"kind", func(c *encoder, e *E) V { return c.word(e.Kind.String()) }, func(d *decoder, e *E, v V) { e.Kind = wordOf(d, v, parseKind) }},
-		{"proto", putWord(func(e *E) string { return e.Proto.String() }), func(d *decoder, e *E, v V) { e.Proto = wordOf(d, v, parseProto) }},
+		{"kind", func(c *encoder, e *E) V { return c.words.kinds[e.Kind] }, func(d *decoder, e *E, v V) { e.Kind = wordOf(d, v, parseKind) }},
+		{"proto", func(c *encoder, e *E) V { return c.words.protos[e.Proto] }, func(d *decoder, e *E, v V) { e.Proto = wordOf(d, v, parseProto) }},
 		{"local_ip", func(c *encoder, e *E) V { return putAddr(c, e.Local.Addr()) }, func(d *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(d.addr(v), e.Local.Port()) }},
 		{"local_port", func(_ *encoder, e *E) V { return putPort(e.Local) }, func(_ *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(e.Local.Addr(), uint16(v.Uint32())) }},
 		{"remote_ip", func(c *encoder, e *E) V { return putAddr(c, e.Remote.Addr()) }, func(d *decoder, e *E, v V) { e.Remote = netip.AddrPortFrom(d.addr(v), e.Remote.Port()) }},
@@ -246,7 +278,7 @@ func eventColumns() []eventColumn {
 		{"pid", putPID, func(_ *decoder, e *E, v V) { e.Owner.PID = v.Uint32() }},
 		{"process", func(_ *encoder, e *E) V { return processID(e.Process) }, getProcess},
 		{"owner_start", ownerStart, func(_ *decoder, e *E, v V) { e.Owner.Start = v.Uint64() }},
-		{"role", putWord(func(e *E) string { return e.Role.String() }), func(d *decoder, e *E, v V) { e.Role = wordOf(d, v, activity.ParseRole) }},
+		{"role", func(c *encoder, e *E) V { return c.words.roles[e.Role] }, func(d *decoder, e *E, v V) { e.Role = wordOf(d, v, activity.ParseRole) }},
 		{"netns", func(_ *encoder, e *E) V { return nonZero32(e.NetNS) }, func(_ *decoder, e *E, v V) { e.NetNS = v.Uint32() }},
 		{"socket", putSocket, func(_ *decoder, e *E, v V) { e.Socket = v.Uint64() }},
 		{"rx", func(_ *encoder, e *E) V { return counted(e, e.Rx, activity.FactBytes) }, func(_ *decoder, e *E, v V) { e.Rx = v.Uint64() }},
@@ -256,13 +288,13 @@ func eventColumns() []eventColumn {
 		{"duration_ns", func(_ *encoder, e *E) V { return counted(e, uint64(e.Duration), activity.FactDuration) }, func(_ *decoder, e *E, v V) { e.Duration = v.Int64() }},
 		{"rtt_us", func(_ *encoder, e *E) V { return nonZero32(e.RTT) }, func(_ *decoder, e *E, v V) { e.RTT = v.Uint32() }},
 		{"retransmits", func(_ *encoder, e *E) V { return nonZero32(e.Retransmits) }, func(_ *decoder, e *E, v V) { e.Retransmits = v.Uint32() }},
-		{"reason", putWord(func(e *E) string { return e.Reason.String() }), func(d *decoder, e *E, v V) { e.Reason = wordOf(d, v, activity.ParseReason) }},
+		{"reason", func(c *encoder, e *E) V { return c.words.reasons[e.Reason] }, func(d *decoder, e *E, v V) { e.Reason = wordOf(d, v, activity.ParseReason) }},
 		{"errno", func(_ *encoder, e *E) V { return nonZero32(uint32(e.Errno)) }, func(_ *decoder, e *E, v V) { e.Errno = uint16(v.Uint32()) }},
 		{"closer", func(_ *encoder, e *E) V { return nonZero32(e.Closer) }, func(_ *decoder, e *E, v V) { e.Closer = v.Uint32() }},
 		{"holder", func(_ *encoder, e *E) V { return processID(e.Holder) }, func(d *decoder, e *E, v V) { e.Holder = d.process(v) }},
 		{"holders", putHolders, getHolders},
-		{"tier", putWord(func(e *E) string { return e.Tier.String() }), func(d *decoder, e *E, v V) { e.Tier = wordOf(d, v, activity.ParseTier) }},
-		{"provenance", putWord(func(e *E) string { return e.Provenance.String() }), func(d *decoder, e *E, v V) { e.Provenance = wordOf(d, v, activity.ParseProvenance) }},
+		{"tier", func(c *encoder, e *E) V { return c.words.tiers[e.Tier] }, func(d *decoder, e *E, v V) { e.Tier = wordOf(d, v, activity.ParseTier) }},
+		{"provenance", func(c *encoder, e *E) V { return c.words.provenances[e.Provenance] }, func(d *decoder, e *E, v V) { e.Provenance = wordOf(d, v, activity.ParseProvenance) }},
 		{"flags", func(_ *encoder, e *E) V { return number32(uint32(e.Flags)) }, func(_ *decoder, e *E, v V) { e.Flags = activity.Flags(v.Uint32()) }},
 		{"unknown", func(_ *encoder, e *E) V { return number32(uint32(e.Unknown)) }, func(_ *decoder, e *E, v V) { e.Unknown = activity.Facts(v.Uint32()) }},
 		{"coverage", putCoverage, getCoverage},
@@ -275,16 +307,6 @@ func parseKind(s string) (activity.Kind, error) {
 		return activity.KindNone, nil
 	}
 	return activity.ParseKind(s)
-}
-
-// putWord writes a word, and null for the empty one.
-func putWord(f func(*activity.Event) string) func(*encoder, *activity.Event) parquet.Value {
-	return func(c *encoder, e *activity.Event) parquet.Value {
-		if s := f(e); s != "" {
-			return c.word(s)
-		}
-		return parquet.Value{}
-	}
 }
 
 // putBooted writes the boot clock as the wall time of the boot: the same for

@@ -105,7 +105,7 @@ func parseHeader(b []byte) (h header, err error) {
 }
 
 // span is a stretch of a file, in bytes.
-type span struct{ from, to int }
+type span struct{ from, to int32 }
 
 // scanner walks the frames of a live log's bytes. Bytes that are no frame are
 // skipped when a whole frame follows them, and are the torn tail when none
@@ -134,7 +134,7 @@ func (s *scanner) next() (typ byte, body []byte, ok bool) {
 			continue
 		}
 		if at > s.off {
-			s.skipped = append(s.skipped, span{s.off, at})
+			s.skipped = append(s.skipped, span{int32(s.off), int32(at)})
 		}
 		s.off = at + n
 		p := s.b[at+frameHead : s.off]

@@ -36,7 +36,7 @@ type liveLog struct {
 	data   []byte
 	events []span // bodies of the event frames, in order
 	procs  map[activity.ProcessID]*activity.Process
-	sets   map[activity.ModuleSetID]*activity.ModuleSet
+	sets   []span // bodies of the module set frames
 	damage []span
 	tail   int // whole frames end here; what follows is torn, or still being written
 	size   int
@@ -69,17 +69,17 @@ func readLive(path string) (*liveLog, error) {
 
 // parseLive reads what it can: it never fails, and names the damage.
 func parseLive(data []byte) *liveLog {
-	l := &liveLog{data: data, size: len(data), procs: make(map[activity.ProcessID]*activity.Process),
-		sets: make(map[activity.ModuleSetID]*activity.ModuleSet)}
+	l := &liveLog{data: data, size: len(data), procs: make(map[activity.ProcessID]*activity.Process)}
+	l.events = make([]span, 0, len(data)/64) // most events take 60 to 100 bytes
 	s := newScanner(data)
 	for {
 		typ, body, ok := s.next()
 		if !ok {
 			break
 		}
-		end := s.off
-		if err := l.take(typ, body, span{end - len(body), end}); err != nil {
-			l.damage = append(l.damage, span{end - len(body) - frameHead - 1, end})
+		at := span{int32(s.off - len(body)), int32(s.off)}
+		if err := l.take(typ, body, at); err != nil {
+			l.damage = append(l.damage, span{at.from - frameHead - 1, at.to})
 		}
 	}
 	l.damage = append(l.damage, s.skipped...)
@@ -101,12 +101,20 @@ func (l *liveLog) take(typ byte, body []byte, at span) (err error) {
 			}
 		}
 	case frameModules:
-		var m *activity.ModuleSet
-		if m, err = activity.DecodeModuleSet(body); err == nil {
-			l.sets[m.ID] = m
-		}
+		l.sets = append(l.sets, at)
 	}
 	return err
+}
+
+// modules decodes the module sets.
+func (l *liveLog) modules() map[activity.ModuleSetID]*activity.ModuleSet {
+	m := make(map[activity.ModuleSetID]*activity.ModuleSet)
+	for _, at := range l.sets {
+		if s, err := activity.DecodeModuleSet(l.data[at.from:at.to]); err == nil {
+			m[s.ID] = s
+		}
+	}
+	return m
 }
 
 func (l *liveLog) process(id activity.ProcessID) *activity.Process { return l.procs[id] }

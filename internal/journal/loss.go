@@ -6,9 +6,9 @@ import (
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
-// loss is what could not be kept since writing began to fail. Lost events are
-// one stretch of sequence numbers, and the gap event that tells of them has the
-// next number after it.
+// loss is what could not be kept since writing began to fail. Lost events take
+// no sequence numbers, so that every hole in those means tampering or damage;
+// the gap event stands where they would.
 type loss struct {
 	active   bool
 	from, to int64 // times of the first and the last lost event
@@ -18,6 +18,7 @@ type loss struct {
 
 // drop counts an event for which there is no room.
 func (w *Writer) drop(e *activity.Event) {
+	e.Seq = 0
 	l := &w.loss
 	if !l.active {
 		l.active, l.from, l.to = true, e.Time, e.Time

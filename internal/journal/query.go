@@ -56,3 +56,8 @@ func (q *Query) addr(a netip.Addr) bool {
 }
 
 func (q *Query) match(e *activity.Event) bool { return q.Match == nil || q.Match(e) }
+
+// coverageOnly reports whether only events about the recorder are asked for.
+func (q *Query) coverageOnly() bool {
+	return len(q.Kinds) > 0 && !slices.ContainsFunc(q.Kinds, func(k activity.Kind) bool { return !k.Coverage() })
+}

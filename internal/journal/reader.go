@@ -36,54 +36,84 @@ func OpenReader(dir string) (*Reader, error) {
 // Events that are appended meanwhile may or may not be seen.
 func (r *Reader) Events(ctx context.Context, q Query) iter.Seq2[*activity.Event, error] {
 	return func(yield func(*activity.Event, error) bool) {
-		var next pos // everything before it has been read
-		for {
-			p, ok, err := r.following(next)
-			if err != nil {
-				yield(nil, err)
-				return
-			}
-			if !ok {
-				return
-			}
-			end, more, err := r.piece(ctx, p, next, &q, yield)
-			if errors.Is(err, fs.ErrNotExist) {
-				continue // sealed, merged or removed just now: what covers it is in the next listing
-			}
-			if err != nil {
-				more = yield(nil, err)
-				var c *CorruptError
-				more = more && errors.As(err, &c)
-			}
-			if !more {
-				return
-			}
-			next = end.next()
-		}
+		r.walk(ctx, q, func(_ pos, e *activity.Event, err error) bool { return yield(e, err) })
 	}
 }
 
-// following returns the first piece with positions from next on.
-func (r *Reader) following(next pos) (piece, bool, error) {
+// yielder takes an event and its position, or an error. It returns false to end.
+type yielder func(pos, *activity.Event, error) bool
+
+// walk is Events with positions.
+func (r *Reader) walk(ctx context.Context, q Query, yield yielder) {
+	var next pos // everything before it has been read
+	for {
+		p, last, err := r.following(next)
+		if err != nil {
+			yield(next, nil, err)
+			return
+		}
+		if p.name == "" {
+			return
+		}
+		end, more, err := r.piece(ctx, p, next, &q, yield)
+		if errors.Is(err, errGone) {
+			continue // what covers it is in the next listing
+		}
+		if err != nil {
+			var c *CorruptError
+			more = yield(end, nil, err) && errors.As(err, &c)
+		}
+		// The last live log may have grown since; what it has now is not asked for.
+		if !more || last && p.live {
+			return
+		}
+		next = end.next()
+	}
+}
+
+// following returns the first piece with positions from next on, and whether it
+// is the last of all; or no piece.
+func (r *Reader) following(next pos) (p piece, last bool, err error) {
 	l, err := list(r.dir)
 	if err != nil {
 		return piece{}, false, err
 	}
-	for _, p := range l.pieces {
+	for i, p := range l.pieces {
 		end := p.last
-		if p.live {
+		if p.live { // one that begins before next has been read whole
 			end = p.first
 		}
 		if !end.less(next) {
-			return p, true, nil
+			return p, i == len(l.pieces)-1, nil
 		}
 	}
 	return piece{}, false, nil
 }
 
+// errGone says that a piece was sealed, merged or removed after it was listed.
+var errGone = errors.New("gone")
+
+// fault tells what an error in reading a piece means: that it is gone, or that
+// it is corrupt, after which reading goes on.
+func (r *Reader) fault(p piece, err error) error {
+	var c *CorruptError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		if _, e := os.Stat(filepath.Join(r.dir, p.name)); errors.Is(e, fs.ErrNotExist) {
+			return errGone
+		}
+	}
+	if errors.As(err, &c) {
+		return err
+	}
+	return &CorruptError{Name: p.name, Cause: err}
+}
+
 // piece yields what q asks for in one piece, from next on, and returns the
-// piece's last position.
-func (r *Reader) piece(ctx context.Context, p piece, next pos, q *Query, yield func(*activity.Event, error) bool) (end pos, more bool, err error) {
+// piece's last position. Nothing has been yielded when the error is errGone.
+func (r *Reader) piece(ctx context.Context, p piece, next pos, q *Query, yield yielder) (end pos, more bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return end, false, err
 	}
@@ -91,55 +121,41 @@ func (r *Reader) piece(ctx context.Context, p piece, next pos, q *Query, yield f
 		return r.live(p, next, q, yield)
 	}
 	sel, err := r.segment(ctx, p, next, q)
-	if errors.Is(err, fs.ErrNotExist) || ctx.Err() != nil {
-		return p.last, false, cmpErr(ctx.Err(), err)
+	if e := ctx.Err(); e != nil {
+		return p.last, false, e
+	}
+	if errors.Is(err, errGone) {
+		return p.last, false, err
 	}
 	for i := range sel.events {
 		e := new(activity.Event)
 		if e2 := sel.event(i, e); e2 != nil {
-			return p.last, false, &CorruptError{Name: p.name, Cause: e2}
+			return p.last, true, r.fault(p, e2)
 		}
-		if !yield(e, nil) {
+		if !yield(sel.events[i].at, e, nil) {
 			return p.last, false, nil
 		}
 	}
 	return p.last, true, err
 }
 
-func cmpErr(a, b error) error {
-	if a != nil {
-		return a
-	}
-	return b
-}
-
 // segment selects from a sealed segment.
 func (r *Reader) segment(ctx context.Context, p piece, next pos, q *Query) (*selection, error) {
 	s, err := openSegment(filepath.Join(r.dir, p.name))
 	if err != nil {
-		return &selection{}, corrupt(p.name, err)
+		return &selection{}, r.fault(p, err)
 	}
 	defer s.close()
 	sel, err := s.scan(q, next, ctx.Err)
-	return sel, corrupt(p.name, err)
-}
-
-// corrupt makes every error that doesn't mean "gone" one that reading goes on
-// after.
-func corrupt(name string, err error) error {
-	var c *CorruptError
-	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.As(err, &c) {
-		return err
-	}
-	return &CorruptError{Name: name, Cause: err}
+	return sel, r.fault(p, err)
 }
 
 // live yields from a live log. Its end is the last event that it held: what is
 // appended after, the next look finds.
-func (r *Reader) live(p piece, next pos, q *Query, yield func(*activity.Event, error) bool) (end pos, more bool, err error) {
+func (r *Reader) live(p piece, next pos, q *Query, yield yielder) (end pos, more bool, err error) {
 	l, err := readLive(filepath.Join(r.dir, p.name))
 	if err != nil {
-		return p.first, false, corrupt(p.name, err)
+		return p.first, true, r.fault(p, err)
 	}
 	end = p.first
 	var scratch activity.Event
@@ -155,12 +171,12 @@ func (r *Reader) live(p piece, next pos, q *Query, yield func(*activity.Event, e
 			continue
 		}
 		e := scratch
-		if !yield(&e, nil) {
+		if !yield(at, &e, nil) {
 			return end, false, nil
 		}
 	}
 	for _, d := range l.damage {
-		if !yield(nil, &CorruptError{Name: p.name, From: int64(d.from), To: int64(d.to)}) {
+		if !yield(end, nil, &CorruptError{Name: p.name, From: int64(d.from), To: int64(d.to)}) {
 			return end, false, nil
 		}
 	}
@@ -181,7 +197,7 @@ func (r *Reader) Tail(ctx context.Context, q Query, n int) ([]*activity.Event, e
 			break
 		}
 		var es []*activity.Event
-		_, _, err := r.piece(ctx, p, pos{}, &q, func(e *activity.Event, err error) bool {
+		_, _, err := r.piece(ctx, p, pos{}, &q, func(_ pos, e *activity.Event, err error) bool {
 			if err != nil {
 				errs = append(errs, err)
 			} else if es = append(es, e); len(es) >= 2*n+64 { // keep the last n only
@@ -189,8 +205,8 @@ func (r *Reader) Tail(ctx context.Context, q Query, n int) ([]*activity.Event, e
 			}
 			return true
 		})
-		if errors.Is(err, fs.ErrNotExist) {
-			return r.Tail(ctx, q, n) // superseded just now
+		if errors.Is(err, errGone) {
+			return r.Tail(ctx, q, n)
 		}
 		if err != nil {
 			errs = append(errs, err)
@@ -213,8 +229,10 @@ func (r *Reader) Modules(id activity.ModuleSetID) (*activity.ModuleSet, error) {
 		if s := sets[id]; s != nil {
 			return s, nil
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, corrupt(p.name, err))
+		if err := r.fault(p, err); errors.Is(err, errGone) {
+			return r.Modules(id)
+		} else if err != nil {
+			errs = append(errs, err)
 		}
 	}
 	return nil, errors.Join(errs...)
@@ -229,7 +247,7 @@ func (r *Reader) modules(p piece) (map[activity.ModuleSetID]*activity.ModuleSet,
 	if err != nil {
 		return nil, err
 	}
-	return l.sets, nil
+	return l.modules(), nil
 }
 
 // Rollups gives every row of the segments' roll-ups to visit, and visitPeer,
@@ -248,7 +266,7 @@ func (r *Reader) Rollups(ctx context.Context, visit func(*Rollup) error, visitPe
 		if p.live {
 			continue
 		}
-		errs = append(errs, corrupt(p.name, readRollup(filepath.Join(r.dir, p.name), visit, visitPeer)))
+		errs = append(errs, r.fault(p, readRollup(filepath.Join(r.dir, p.name), visit, visitPeer)))
 	}
 	return errors.Join(errs...)
 }

@@ -11,8 +11,12 @@ import (
 )
 
 // maxPeers bounds the addresses of a segment's roll-up: those with fewer events
-// are counted together, under no address.
-const maxPeers = 4096
+// are counted together, under no address. maxTracked bounds those that it
+// counts, in memory.
+const (
+	maxPeers   = 4096
+	maxTracked = 1 << 16
+)
 
 // Rollup counts the events of one hour, protocol, service port, process and
 // outcome, which is a kind and its reason.
@@ -75,6 +79,7 @@ func (t *tally) add(u tally) {
 type rollup struct {
 	keys  map[rollupKey]*tally
 	peers map[peerKey]*tally
+	rest  tally // of peers beyond maxTracked
 
 	key rollupKey // the key of at
 	at  *tally
@@ -95,8 +100,20 @@ func (r *rollup) add(e *activity.Event) {
 	}
 	r.at.add(t)
 	if a := e.Remote.Addr(); a.IsValid() && !a.IsUnspecified() {
-		entry(r.peers, peerKey{k.process, a}).add(t)
+		r.peer(peerKey{k.process, a}).add(t)
 	}
+}
+
+func (r *rollup) peer(k peerKey) *tally {
+	t := r.peers[k]
+	if t == nil {
+		if len(r.peers) >= maxTracked {
+			return &r.rest
+		}
+		t = new(tally)
+		r.peers[k] = t
+	}
+	return t
 }
 
 // mod is the non-negative remainder, also for times before 1970.
@@ -116,11 +133,11 @@ func entry[K comparable](m map[K]*tally, k K) *tally {
 	return t
 }
 
-func (r *rollup) write(dir string) error {
-	if err := writeTable(dir, rollupFile, each(r.rows())); err != nil {
+func (r *rollup) write(dir string, codec *zstdCodec) error {
+	if err := writeTable(dir, rollupFile, codec, each(r.rows())); err != nil {
 		return err
 	}
-	return writeTable(dir, peersFile, each(r.peerRows()))
+	return writeTable(dir, peersFile, codec, each(r.peerRows()))
 }
 
 func each[T any](rows []T) func(yield func(T) bool) {
@@ -146,17 +163,41 @@ func (r *rollup) rows() []Rollup {
 	return rows
 }
 
+// peerRows lists the most frequent peers, and the others together under no
+// process and no address.
 func (r *rollup) peerRows() []Peer {
-	rows := make([]Peer, 0, len(r.peers))
+	rows := make([]Peer, 0, min(len(r.peers), maxPeers))
+	least := r.leastFrequent()
+	rest := r.rest
 	for k, t := range r.peers {
+		if t.events < least || len(rows) == maxPeers-1 {
+			rest.add(*t)
+			continue
+		}
 		rows = append(rows, Peer{uint64(k.process), addrText(k.remote), t.events, t.rx, t.tx, t.first, t.last})
 	}
-	slices.SortFunc(rows, func(a, b Peer) int { return cmp.Or(cmp.Compare(b.Events, a.Events), comparePeers(a, b)) })
-	if len(rows) > maxPeers {
-		rows = cutPeers(rows)
+	if rest.events > 0 {
+		rows = append(rows, Peer{Events: rest.events, Rx: rest.rx, Tx: rest.tx, First: rest.first, Last: rest.last})
 	}
-	slices.SortFunc(rows, comparePeers)
+	slices.SortFunc(rows, func(a, b Peer) int { return cmp.Or(cmp.Compare(a.Process, b.Process), cmp.Compare(a.Remote, b.Remote)) })
 	return rows
+}
+
+// leastFrequent returns the number of events from which a peer has a row of its
+// own, so that there are fewer than maxPeers of them where that can be. Counts
+// over 255 are told apart no further.
+func (r *rollup) leastFrequent() uint64 {
+	var with [256]int
+	for _, t := range r.peers {
+		with[min(t.events, 255)]++
+	}
+	n := 0
+	for least := uint64(255); least > 0; least-- {
+		if n += with[least]; n >= maxPeers {
+			return least + 1
+		}
+	}
+	return 0
 }
 
 func addrText(a netip.Addr) string {
@@ -164,20 +205,6 @@ func addrText(a netip.Addr) string {
 		return ""
 	}
 	return a.WithZone("").String()
-}
-
-func comparePeers(a, b Peer) int {
-	return cmp.Or(cmp.Compare(a.Process, b.Process), cmp.Compare(a.Remote, b.Remote))
-}
-
-// cutPeers keeps the most frequent and sums the others under no process and no
-// address.
-func cutPeers(rows []Peer) []Peer {
-	var t tally
-	for _, p := range rows[maxPeers-1:] {
-		t.add(tally{p.Events, p.Rx, p.Tx, p.First, p.Last})
-	}
-	return append(rows[:maxPeers-1], Peer{Events: t.events, Rx: t.rx, Tx: t.tx, First: t.first, Last: t.last})
 }
 
 // readRollup gives the rows of a segment's roll-ups to two functions.

@@ -126,6 +126,10 @@ func (s *segment) candidates(g parquet.RowGroup, first int64, q *Query) ([]rowRa
 		}
 		all = intersect(all, rs)
 	}
+	if q.coverageOnly() { // they have no port, and so come first
+		rs, err := pages(chunks[colService], g.NumRows(), func(lo, _ parquet.Value) bool { return lo.Uint32() == 0 })
+		return intersect(all, rs), err
+	}
 	if len(q.Ports) > 0 && s.sortedBy(q.Ports) {
 		rs, err := pages(chunks[colService], g.NumRows(), func(lo, hi parquet.Value) bool {
 			return slices.ContainsFunc(q.Ports, func(p PortRange) bool { return uint32(p.First) <= hi.Uint32() && uint32(p.Last) >= lo.Uint32() })

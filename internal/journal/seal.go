@@ -52,7 +52,7 @@ func (w *Writer) seal(ctx context.Context, name string) error {
 	}
 	first := pos{ranges[0].Epoch, min(ranges[0].First, firstOf(name).seq)}
 	seg := segmentName(first, pos{ranges[0].Epoch, ranges[0].Last})
-	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, seg+tmpSuffix))
+	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, seg+tmpSuffix), newZstd())
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (l *liveLog) order() (order []sortedEvent, ranges []span64) {
 			continue
 		}
 		order = append(order, sortedEvent{keyOf(&e, l.head.first.epoch), int32(i)})
-		ranges = addPos(ranges, pos{l.head.first.epoch, e.Seq})
+		ranges = addPos(ranges, pos{l.head.first.epoch, e.Seq}, e.Time)
 	}
 	slices.SortFunc(order, func(a, b sortedEvent) int { return a.key.compare(b.key) })
 	return order, ranges
@@ -103,19 +103,18 @@ func (k sortKey) compare(l sortKey) int {
 }
 
 func (l *liveLog) writeTo(ctx context.Context, s *segmentWriter, order []sortedEvent, ranges []span64) error {
-	var e activity.Event
 	for n, o := range order {
 		if n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := l.event(int(o.i), &e); err != nil {
+		if err := l.event(int(o.i), s.slot()); err != nil {
 			return err
 		}
-		if err := s.add(&e, o.key.at.epoch); err != nil {
+		if err := s.add(o.key.at.epoch); err != nil {
 			return err
 		}
 	}
-	return s.finish(ranges, l.procs, l.sets)
+	return s.finish(ranges, l.procs, l.modules)
 }
 
 // commit gives a finished segment its name and its chain record. Until the

@@ -88,8 +88,8 @@ func (c *zstdCodec) Encode(dst, src []byte) ([]byte, error) {
 }
 func (c *zstdCodec) Decode(dst, src []byte) ([]byte, error) { return parquet.Zstd.Decode(dst, src) }
 
-func writerOptions() []parquet.WriterOption {
-	return []parquet.WriterOption{parquet.Compression(newZstd()), parquet.PageBufferSize(pageBytes), parquet.WriteBufferSize(pageBytes),
+func writerOptions(codec *zstdCodec) []parquet.WriterOption {
+	return []parquet.WriterOption{parquet.Compression(codec), parquet.PageBufferSize(pageBytes), parquet.WriteBufferSize(pageBytes),
 		parquet.DataPageStatistics(true), parquet.CreatedBy("portreporter", strconv.Itoa(segmentVersion), "")}
 }
 
@@ -97,14 +97,17 @@ func writerOptions() []parquet.WriterOption {
 // into a directory of a temporary name.
 type segmentWriter struct {
 	dir    string
+	codec  *zstdCodec
 	f      *os.File
 	w      *parquet.Writer
 	out    []*parquet.ColumnWriter
 	cols   []eventColumn
-	opt    []bool // optional columns
-	values [][]parquet.Value
-	enc    encoder
-	n      int // rows in values
+	opt    []bool           // optional columns
+	events []activity.Event // the batch
+	epochs []uint64
+	values []parquet.Value // of one column of the batch
+	enc    *encoder
+	n      int // events in the batch
 	group  int // rows in the row group
 	rows   int64
 	mixed  int64
@@ -115,7 +118,7 @@ type segmentWriter struct {
 
 // newSegmentWriter begins a segment in dir, which it creates. What an earlier
 // try left there goes.
-func newSegmentWriter(dir string) (*segmentWriter, error) {
+func newSegmentWriter(dir string, codec *zstdCodec) (*segmentWriter, error) {
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("write segment: %w", err)
 	}
@@ -127,34 +130,26 @@ func newSegmentWriter(dir string) (*segmentWriter, error) {
 		return nil, fmt.Errorf("write segment: %w", err)
 	}
 	schema := parquet.SchemaOf(eventSchema{})
-	opts := append(writerOptions(), schema, parquet.BloomFilters(
+	opts := append(writerOptions(codec), schema, parquet.BloomFilters(
 		parquet.SplitBlockFilter(bloomBits, "local_ip"), parquet.SplitBlockFilter(bloomBits, "remote_ip")))
 	w := parquet.NewWriter(f, opts...)
-	s := &segmentWriter{dir: dir, f: f, w: w, out: w.ColumnWriters(), cols: eventColumns(), roll: newRollup(), mixed: -1}
+	s := &segmentWriter{dir: dir, codec: codec, f: f, w: w, out: w.ColumnWriters(), cols: eventColumns(), roll: newRollup(), mixed: -1,
+		events: make([]activity.Event, rowBatch), epochs: make([]uint64, rowBatch), values: make([]parquet.Value, rowBatch), enc: newEncoder()}
 	for _, path := range schema.Columns() {
 		leaf, _ := schema.Lookup(path...)
 		s.opt = append(s.opt, leaf.MaxDefinitionLevel > 0)
-		s.values = append(s.values, make([]parquet.Value, rowBatch))
 	}
 	return s, nil
 }
 
-func (s *segmentWriter) add(e *activity.Event, epoch uint64) error {
-	for i := range s.cols {
-		var v parquet.Value
-		if i == colEpoch {
-			v = number64(epoch)
-		} else {
-			v = s.cols[i].put(&s.enc, e)
-		}
-		if s.opt[i] && !v.IsNull() {
-			s.values[i][s.n] = v.Level(0, 1, i)
-		} else {
-			s.values[i][s.n] = v.Level(0, 0, i)
-		}
-	}
-	s.count(e)
-	if s.n++; s.n == rowBatch {
+// slot returns where the next event is to be put, before add takes it.
+func (s *segmentWriter) slot() *activity.Event { return &s.events[s.n] }
+
+// add takes the event in slot.
+func (s *segmentWriter) add(epoch uint64) error {
+	s.count(&s.events[s.n])
+	s.epochs[s.n] = epoch
+	if s.n++; s.n == len(s.events) {
 		return s.put()
 	}
 	return nil
@@ -172,10 +167,11 @@ func (s *segmentWriter) count(e *activity.Event) {
 	s.roll.add(e)
 }
 
-// put writes a batch, column by column.
+// put writes the batch, column by column.
 func (s *segmentWriter) put() error {
 	for i, c := range s.out {
-		if _, err := c.WriteRowValues(s.values[i][:s.n]); err != nil {
+		s.column(i)
+		if _, err := c.WriteRowValues(s.values[:s.n]); err != nil {
 			return fmt.Errorf("write column %s: %w", s.cols[i].name, err)
 		}
 	}
@@ -190,8 +186,27 @@ func (s *segmentWriter) put() error {
 	return nil
 }
 
+// column makes the values of column i.
+func (s *segmentWriter) column(i int) {
+	if i == colEpoch {
+		for n, epoch := range s.epochs[:s.n] {
+			s.values[n] = number64(epoch)
+		}
+		return
+	}
+	put := s.cols[i].put
+	for n := range s.values[:s.n] {
+		v := put(s.enc, &s.events[n])
+		if s.opt[i] && !v.IsNull() {
+			v = v.Level(0, 1, i) // present
+		}
+		s.values[n] = v
+	}
+}
+
 // finish writes the rest, the tables and the roll-ups, and puts all on the disk.
-func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*activity.Process, sets map[activity.ModuleSetID]*activity.ModuleSet) error {
+// sets is asked for when there is room again for module sets.
+func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*activity.Process, sets func() map[activity.ModuleSetID]*activity.ModuleSet) error {
 	if err := s.put(); err != nil {
 		return err
 	}
@@ -207,18 +222,18 @@ func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*ac
 		s.w.SetKeyValueMetadata(kv[0], kv[1])
 	}
 	err = errors.Join(s.w.Close(), s.f.Sync(), s.f.Close())
-	s.f, s.w, s.out, s.values = nil, nil, nil, nil
+	s.f, s.w, s.out, s.events, s.enc = nil, nil, nil, nil, nil // what follows needs room
 	if err != nil {
 		return fmt.Errorf("write segment: %w", err)
 	}
-	if err := s.roll.write(s.dir); err != nil {
+	if err := s.roll.write(s.dir, s.codec); err != nil {
 		return err
 	}
 	s.roll = nil
-	if err := writeProcesses(s.dir, procs); err != nil {
+	if err := writeProcesses(s.dir, s.codec, procs); err != nil {
 		return err
 	}
-	if err := writeModules(s.dir, sets); err != nil {
+	if err := writeModules(s.dir, s.codec, sets()); err != nil {
 		return err
 	}
 	return syncDir(s.dir)

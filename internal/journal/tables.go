@@ -159,12 +159,12 @@ func (r *processRow) process() (*activity.Process, error) {
 }
 
 // writeTable writes a Parquet file of rows of T into a directory.
-func writeTable[T any](dir, name string, rows func(yield func(T) bool)) error {
+func writeTable[T any](dir, name string, codec *zstdCodec, rows func(yield func(T) bool)) error {
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
-	w := parquet.NewGenericWriter[T](f, writerOptions()...)
+	w := parquet.NewGenericWriter[T](f, writerOptions(codec)...)
 	batch := make([]T, 0, 64)
 	put := func() error {
 		_, err := w.Write(batch)
@@ -240,8 +240,8 @@ func sortedValues[K cmp.Ordered, V any](m map[K]V) []V {
 	return vs
 }
 
-func writeProcesses(dir string, procs map[activity.ProcessID]*activity.Process) error {
-	return writeTable(dir, processesFile, func(yield func(processRow) bool) {
+func writeProcesses(dir string, codec *zstdCodec, procs map[activity.ProcessID]*activity.Process) error {
+	return writeTable(dir, processesFile, codec, func(yield func(processRow) bool) {
 		for _, p := range sortedValues(procs) {
 			if !yield(rowOfProcess(p)) {
 				return
@@ -262,8 +262,8 @@ func readProcesses(dir string) (map[activity.ProcessID]*activity.Process, error)
 	return m, err
 }
 
-func writeModules(dir string, sets map[activity.ModuleSetID]*activity.ModuleSet) error {
-	return writeTable(dir, modulesFile, func(yield func(moduleRow) bool) {
+func writeModules(dir string, codec *zstdCodec, sets map[activity.ModuleSetID]*activity.ModuleSet) error {
+	return writeTable(dir, modulesFile, codec, func(yield func(moduleRow) bool) {
 		for _, s := range sortedValues(sets) {
 			if len(s.Modules) == 0 && !yield(moduleRow{Modules: uint64(s.ID), Index: -1}) {
 				return

@@ -122,22 +122,28 @@ func (w *Writer) HostID() [16]byte { return w.head.host }
 
 // Append takes an event into the record and sets its Seq. It doesn't fail: while
 // the disk does, events are buffered, and beyond that counted as lost (see
-// Dropped). The event and its processes are not kept.
+// Dropped), with 0 for their Seq. The event and its processes are not kept.
 func (w *Writer) Append(e *activity.Event) {
-	w.last.seq++
-	e.Seq = w.last.seq
 	if w.loss.active || len(w.buf) >= bufferBytes {
 		w.drop(e)
 		return
 	}
+	w.last.seq++
+	e.Seq = w.last.seq
 	w.intern(e.Process)
 	w.intern(e.Holder)
 	for _, p := range e.Holders {
 		w.intern(p)
 	}
 	w.frame(e)
+	w.relieve()
+}
+
+// relieve flushes a full buffer, or live log, unless the disk is known to fail:
+// then only the recorder's own Flush tries again.
+func (w *Writer) relieve() {
 	if (len(w.buf) >= flushBytes || w.rows >= w.cfg.SegmentRows) && w.err.Load() == nil {
-		_ = w.Flush() // Err keeps it, and the recorder's own Flush meets it again
+		_ = w.Flush() // Err keeps it
 	}
 }
 
@@ -186,6 +192,7 @@ func (w *Writer) Modules(s *activity.ModuleSet) {
 	}
 	if !w.loss.active && len(w.buf) < bufferBytes {
 		w.writeSet(s)
+		w.relieve()
 	}
 }
 

@@ -1,0 +1,128 @@
+package journal
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/metrics"
+	"testing"
+	"time"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// BenchmarkAppend is the recorder's steady state: events of known processes,
+// flushed in batches of 256.
+func BenchmarkAppend(b *testing.B) {
+	h := newHistory(1, 300)
+	w := open(b, Config{Dir: b.TempDir(), SegmentRows: 1 << 30})
+	defer w.Close()
+	h.modules(w)
+	events := make([]*activity.Event, 4096)
+	for i := range events {
+		events[i] = h.next()
+		w.Append(events[i])
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		w.Append(events[n%len(events)])
+		if n++; n%256 == 0 {
+			check(b, w.Flush())
+		}
+	}
+	b.SetBytes(w.size / int64(n+len(events)))
+}
+
+// BenchmarkSeal makes a segment of 65,536 events, 300 processes and 300 sets of
+// 60 modules.
+func BenchmarkSeal(b *testing.B) {
+	dir := b.TempDir()
+	h := newHistory(1, 300)
+	w := open(b, Config{Dir: dir})
+	defer w.Close()
+	b.ReportAllocs()
+	var spent time.Duration
+	var peak uint64
+	segments := 0
+	for b.Loop() {
+		h.modules(w)
+		for range defaultSegmentRows {
+			w.Append(h.next())
+		}
+		runtime.GC()
+		stop := make(chan struct{})
+		top := heapPeak(stop)
+		began := time.Now()
+		sealAll(b, w)
+		spent += time.Since(began)
+		close(stop)
+		peak = max(peak, <-top)
+		segments++
+	}
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(segments*defaultSegmentRows), "ns/event")
+	b.ReportMetric(float64(peak)/(1<<20), "peak-heap-MB")
+	var size int64
+	for _, f := range segmentFiles() {
+		var part int64
+		names, _ := filepath.Glob(filepath.Join(dir, "seg-*", f))
+		for _, n := range names {
+			st, err := os.Stat(n)
+			check(b, err)
+			part += st.Size()
+		}
+		size += part
+		b.Logf("%s: %.2f bytes/event", f, float64(part)/float64(segments*defaultSegmentRows))
+	}
+	b.ReportMetric(float64(size)/float64(segments*defaultSegmentRows), "bytes/event")
+}
+
+// heapPeak watches the heap in use until stop is closed and then sends its peak.
+func heapPeak(stop chan struct{}) chan uint64 {
+	out := make(chan uint64, 1)
+	go func() {
+		s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+		var top uint64
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for {
+			metrics.Read(s)
+			top = max(top, s[0].Value.Uint64())
+			select {
+			case <-stop:
+				out <- top
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return out
+}
+
+// BenchmarkQuery asks for one port, one address and everything.
+func BenchmarkQuery(b *testing.B) {
+	dir := b.TempDir()
+	h := newHistory(1, 300)
+	w := open(b, Config{Dir: dir})
+	for range 4 * defaultSegmentRows {
+		w.Append(h.next())
+	}
+	sealAll(b, w)
+	check(b, w.Close())
+	r, err := OpenReader(dir)
+	check(b, err)
+	for name, q := range map[string]Query{"port": {Ports: []PortRange{{3389, 3389}}}, "kind": {Kinds: []activity.Kind{activity.KindBindFailed}}, "all": {}} {
+		b.Run(name, func(b *testing.B) {
+			n := 0
+			for b.Loop() {
+				n = 0
+				for _, err := range r.Events(context.Background(), q) {
+					check(b, err)
+					n++
+				}
+			}
+			b.ReportMetric(float64(n), "events")
+		})
+	}
+}
