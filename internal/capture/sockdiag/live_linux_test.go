@@ -233,7 +233,9 @@ func TestConnection(t *testing.T) {
 		a.Close()
 		var ends [2]activity.Event
 		for i := range ends {
-			ends[i] = g.until("close", func(o *activity.Observation) bool { return o.What == activity.WhatEvent && o.Event.Kind == activity.KindClose }).Event
+			ends[i] = g.until("close", func(o *activity.Observation) bool {
+				return o.What == activity.WhatEvent && o.Event.Kind == activity.KindClose
+			}).Event
 			v := ends[i]
 			rx, tx := uint64(1000), uint64(77)
 			if v.Local == connect.Local {
@@ -248,4 +250,3 @@ func TestConnection(t *testing.T) {
 		g.Close()
 	}
 }
-

@@ -121,7 +121,7 @@ func peerClosed(s activity.State) bool {
 // setAddrs sets a pair of addresses as the vocabulary wants them: IPv4-mapped
 // ones as IPv4, an absent remote as zero.
 func (r *row) setAddrs(local, remote netip.AddrPort) {
-	r.mapped = local.Addr().Is4In6() || remote.Addr().Is4In6()
+	r.mapped = local.Addr().Is4In6() || remote.Port() != 0 && remote.Addr().Is4In6()
 	r.local = netip.AddrPortFrom(local.Addr().Unmap(), local.Port())
 	r.remote = netip.AddrPort{}
 	if remote.Port() != 0 {

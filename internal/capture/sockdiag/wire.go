@@ -205,28 +205,22 @@ func parseAttributes(b []byte, r *row) error {
 	})
 }
 
-// parseInfo decodes as much of a struct tcp_info as the kernel sent: it has
-// grown at its end from release to release.
+// parseInfo decodes a struct tcp_info. It has grown at its end from release to
+// release; before Linux 4.6 (160 bytes) nothing of it is taken.
 func parseInfo(b []byte, i *tcpInfo) {
-	u32 := func(at int) uint32 {
-		if len(b) < at+4 {
-			return 0
-		}
-		return binary.NativeEndian.Uint32(b[at:])
+	*i = tcpInfo{}
+	if len(b) < 160 {
+		return
 	}
-	u64 := func(at int) uint64 {
-		if len(b) < at+8 {
-			return 0
-		}
-		return binary.NativeEndian.Uint64(b[at:])
-	}
-	i.known = len(b) >= 160 // up to data_segs_out, Linux 4.6
-	i.sent = len(b) >= 216
-	if len(b) > 3 {
-		i.timeouts = max(b[2], b[3])
-	}
+	u32 := func(at int) uint32 { return binary.NativeEndian.Uint32(b[at:]) }
+	u64 := func(at int) uint64 { return binary.NativeEndian.Uint64(b[at:]) }
+	i.known = true
+	i.timeouts = max(b[2], b[3])
 	i.unacked, i.rtt, i.retransmits = u32(24), u32(68), u32(100)
 	i.bytesAcked, i.bytesReceived = u64(120), u64(128)
 	i.segsOut, i.segsIn, i.notSent, i.dataSegsIn = u32(136), u32(140), u32(144), u32(152)
-	i.bytesSent, i.bytesRetrans = u64(200), u64(208)
+	if len(b) >= 216 {
+		i.sent = true
+		i.bytesSent, i.bytesRetrans = u64(200), u64(208)
+	}
 }
