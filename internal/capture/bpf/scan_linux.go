@@ -1,0 +1,189 @@
+//go:build amd64 || arm64
+
+package bpf
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"unsafe"
+
+	"github.com/cilium/ebpf/link"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// scanner runs the iterators: they walk the kernel's tables in one pass for
+// all network namespaces.
+type scanner struct {
+	heldIter, tcpIter, udpIter *link.Iter
+	buf                        *bufio.Reader
+}
+
+func newScanner(l *loaded) (s scanner, err error) {
+	open := func(program, storage string) *link.Iter {
+		p := l.progs[program]
+		if p == nil {
+			err = errors.Join(err, fmt.Errorf("iterator %s: %s", program, l.hookError(program)))
+			return nil
+		}
+		it, e := link.AttachIter(link.IterOptions{Program: p, Map: l.maps.Maps[storage]})
+		if e != nil {
+			err = errors.Join(err, fmt.Errorf("iterator %s: %w", program, e))
+		}
+		return it
+	}
+	s.heldIter = open("held", "")
+	s.tcpIter = open("live_tcp", "tsocks")
+	s.udpIter = open("live_udp", "usocks")
+	s.buf = bufio.NewReaderSize(nil, 64<<10)
+	return s, err
+}
+
+func (s *scanner) close() error {
+	var errs []error
+	for _, it := range []*link.Iter{s.heldIter, s.tcpIter, s.udpIter} {
+		if it != nil {
+			errs = append(errs, it.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// lines runs one iterator and hands over each of its records of size bytes.
+func (s *scanner) lines(it *link.Iter, size int, line func([]byte) bool) error {
+	r, err := it.Open()
+	if err != nil {
+		return fmt.Errorf("run iterator: %w", err)
+	}
+	defer r.Close()
+	s.buf.Reset(r)
+	for {
+		b, err := s.buf.Peek(size)
+		if err == io.EOF && len(b) == 0 {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("read iterator: %w", err)
+		}
+		if !line(b) {
+			return nil
+		}
+		_, _ = s.buf.Discard(size)
+	}
+}
+
+// held yields every socket that some process has open, once, with all its
+// holders. It returns their cookies, nil when yield said stop.
+//
+// The kernel lists by process, not by socket, so all of it is kept until the
+// end: about 200 bytes a socket.
+func (s *scanner) held(offset int64, yield func(*activity.Socket) bool) (map[uint64]int32, error) {
+	index := map[uint64]int32{}
+	var socks []activity.Socket
+	err := s.lines(s.heldIter, int(unsafe.Sizeof(recorderRecHeld{})), func(b []byte) bool {
+		r, err := record[recorderRecHeld](b)
+		if err != nil {
+			return false
+		}
+		holder := activity.ProcessKey{PID: r.Tgid, Start: r.Start}
+		if i, ok := index[r.Cookie]; ok {
+			socks[i].Holders = addHolder(socks[i].Holders, holder)
+			return true
+		}
+		index[r.Cookie] = int32(len(socks))
+		socks = append(socks, heldSocket(r, holder, offset))
+		return true
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range socks {
+		if !yield(&socks[i]) {
+			return nil, nil
+		}
+	}
+	return index, nil
+}
+
+func addHolder(hs []activity.ProcessKey, k activity.ProcessKey) []activity.ProcessKey {
+	for _, h := range hs {
+		if h == k {
+			return hs
+		}
+	}
+	return append(hs, k)
+}
+
+func heldSocket(r *recorderRecHeld, holder activity.ProcessKey, offset int64) activity.Socket {
+	k := activity.Socket{
+		Cookie: r.Cookie, Proto: activity.Proto(r.Proto), NetNS: r.Netns, Inode: r.Inode, UID: r.Uid, Tier: activity.TierEBPF,
+		State: state(r.Proto, r.State), MPTCP: r.Flags != 0, Backlog: r.Backlog, Role: activity.RoleHolder,
+		Owner: holder, Holders: []activity.ProcessKey{holder},
+	}
+	if r.Owner != 0 {
+		k.Owner = activity.ProcessKey{PID: r.Owner, Start: r.OwnerStart}
+	}
+	since(&k, r.Birth, offset)
+	addresses(&k, r.Family, &r.Laddr, r.Lport, &r.Raddr, r.Rport)
+	return k
+}
+
+// live yields every socket of proto that has storage; it reports false when
+// yield said stop. The record is valid during the call only.
+func (s *scanner) live(offset int64, proto activity.Proto, yield func(*activity.Socket, *recorderRecLive) bool) (more bool, err error) {
+	it := s.tcpIter
+	if proto == activity.UDP {
+		it = s.udpIter
+	}
+	more = true
+	var k activity.Socket
+	err = s.lines(it, int(unsafe.Sizeof(recorderRecLive{})), func(b []byte) bool {
+		r, err := record[recorderRecLive](b)
+		if err != nil {
+			return false
+		}
+		k = activity.Socket{
+			Cookie: r.Cookie, Proto: proto, NetNS: r.Netns, UID: r.Uid, Tier: activity.TierEBPF, State: state(r.Proto, r.State),
+			Backlog: r.Backlog, Owner: activity.ProcessKey{PID: r.Tgid, Start: r.Start},
+		}
+		if k.State == activity.StateListen || proto == activity.UDP {
+			k.Role = activity.RoleBinder
+		} else if r.Child == 1 {
+			k.Role = activity.RoleListener
+		}
+		since(&k, r.Birth, offset)
+		addresses(&k, r.Family, &r.Laddr, r.Lport, &r.Raddr, r.Rport)
+		more = yield(&k, r)
+		return more
+	})
+	return more, err
+}
+
+func state(proto, s uint8) activity.State {
+	if activity.Proto(proto) == activity.UDP {
+		if s == tcpEstablished {
+			return activity.StateEstablished
+		}
+		return activity.StateBound
+	}
+	return activity.TCPState(s)
+}
+
+func since(k *activity.Socket, birth uint64, offset int64) {
+	if birth != 0 {
+		k.SinceBoot, k.Since = birth, int64(birth)+offset
+	}
+}
+
+func addresses(k *activity.Socket, family uint8, laddr *[16]uint8, lport uint16, raddr *[16]uint8, rport uint16) {
+	var m1, m2 bool
+	k.Local, m1 = addrPort(family, laddr, lport)
+	k.Remote, m2 = addrPort(family, raddr, rport)
+	k.Mapped = m1 || m2
+	if rport == 0 && k.Remote.Addr().IsUnspecified() {
+		k.Remote = netip.AddrPort{}
+	}
+}
