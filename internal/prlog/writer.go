@@ -1,0 +1,457 @@
+package prlog
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// Config says where and how the logs are written. Only Dir has no default.
+type Config struct {
+	Dir string // made with mode 0750 if it is not there
+
+	// MaxBytes begins a new set once PR-PORTS and PR-PIDS together are larger;
+	// 0 never. A new set begins at each midnight in any case.
+	MaxBytes int64
+	// MaxAge and MaxTotal remove whole sets, the oldest first, when a set is
+	// begun: those last written longer ago, and those that make all the logs in
+	// Dir exceed so many bytes. 0 keeps them. Only sets of this program's own
+	// version are removed, never logs of the original that were copied there.
+	MaxAge   time.Duration
+	MaxTotal int64
+
+	Host    string // computer name
+	OS      string // operating system and release, one line
+	Modules string // "changed" (default) or "every": see the package comment
+	Ports   string // "all" (default) or "listeners": no connections
+
+	Location *time.Location   // of all times; default time.Local
+	Now      func() time.Time // default time.Now
+
+	// Snapshot returns every socket now, with its process, for the PR-INITIAL
+	// of a set begun later. Without it that file names the one it continues.
+	Snapshot func() []activity.Socket
+	// ModuleSet resolves module sets for PR-INITIAL; nil, or a nil answer, is
+	// "could not access".
+	ModuleSet func(activity.ModuleSetID) *activity.ModuleSet
+
+	create func(string) (io.WriteCloser, error) // tests: a disk that fills up
+}
+
+const (
+	flushBytes   = 64 << 10         // pending bytes at which Event writes by itself
+	maxPending   = 1 << 20          // pending bytes at which a full disk loses entries
+	maxSeen      = 1 << 15          // processes remembered within a set
+	snapshotLife = 10 * time.Minute // how long a PR-INITIAL serves the sets that follow by size
+	retryAfter   = time.Second      // between attempts to begin a set
+	manyRows     = 8                // a table up to this size is written every time
+)
+
+// Writer writes the three logs. It is not safe for concurrent use. No error is
+// final: what could not be written is kept up to a bound, counted beyond it,
+// and written when the disk allows.
+type Writer struct {
+	cfg     Config
+	set     *set // nil until one could be made
+	scratch []byte
+
+	midnight  time.Time // when the set ends
+	retry     time.Time // not before this, after a failure
+	tableSet  string    // suffix of the set whose PR-INITIAL has the last table
+	tableTime time.Time
+
+	number    uint64 // of the last entry of the set
+	seen      map[activity.ProcessID]*seen
+	moduleLog map[activity.ModuleSetID]uint64 // entry that lists it
+
+	lost, lostNow uint64 // in all, and since the last entry that was written
+
+	stampSec int64
+	stamp    []byte
+}
+
+// seen is what the set says already of a process.
+type seen struct {
+	modules  activity.ModuleSetID
+	table    uint64 // entry with its last table
+	rows     int    // in that table
+	sections int    // since
+}
+
+// New checks cfg and makes the directory. No file is made before Start.
+func New(cfg Config) (*Writer, error) {
+	cfg.Modules, cfg.Ports = defaulted(cfg.Modules, "changed"), defaulted(cfg.Ports, "all")
+	switch {
+	case cfg.Dir == "":
+		return nil, errors.New("classic logs: no directory")
+	case cfg.Modules != "changed" && cfg.Modules != "every":
+		return nil, fmt.Errorf("classic logs: modules %q: want changed or every", cfg.Modules)
+	case cfg.Ports != "all" && cfg.Ports != "listeners":
+		return nil, fmt.Errorf("classic logs: ports %q: want all or listeners", cfg.Ports)
+	case cfg.MaxBytes < 0 || cfg.MaxTotal < 0 || cfg.MaxAge < 0:
+		return nil, errors.New("classic logs: a limit is negative")
+	}
+	if cfg.Location == nil {
+		cfg.Location = time.Local
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.create == nil {
+		cfg.create = createFile
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+		return nil, fmt.Errorf("classic logs: %w", err)
+	}
+	return &Writer{cfg: cfg, stampSec: -1}, nil
+}
+
+func defaulted(s, d string) string {
+	if s == "" {
+		return d
+	}
+	return s
+}
+
+// Start begins the first set with the sockets that are open now. On an error
+// the set is begun later, by Event or Flush.
+func (w *Writer) Start(sockets []activity.Socket) error {
+	now := w.now()
+	if err := w.begin(now, sockets, true); err != nil {
+		w.retry = now.Add(retryAfter)
+		return err
+	}
+	return w.Flush()
+}
+
+// Lost returns how many entries could not be written so far.
+func (w *Writer) Lost() uint64 { return w.lost }
+
+func (w *Writer) now() time.Time { return w.cfg.Now().In(w.cfg.Location) }
+
+// begin makes a new set and ends the one before. With table false PR-INITIAL
+// refers to the set that has one.
+func (w *Writer) begin(now time.Time, sockets []activity.Socket, table bool) error {
+	next, err := createSet(w.cfg.Dir, nameSuffix(now), w.cfg.create)
+	if err != nil {
+		return fmt.Errorf("classic logs: begin a set: %w", err)
+	}
+	if w.set != nil {
+		err = w.set.close()
+		w.lost += w.unwritten()
+	}
+	w.set, w.number = next, 0
+	w.seen, w.moduleLog = map[activity.ProcessID]*seen{}, map[activity.ModuleSetID]uint64{}
+	y, m, d := now.Date()
+	w.midnight = time.Date(y, m, d+1, 0, 0, 0, 0, w.cfg.Location)
+	if table {
+		w.tableSet, w.tableTime = next.suffix, now
+	}
+	w.set.initial.add(w.initial(now, sockets, table))
+	w.set.pids.add(append(w.head(nil, titlePIDs, now), '\n'))
+	w.set.ports.add(fmt.Appendf(nil, "%s%s\n\nCheck %s for corresponding process data\n\nLog format:\n%s\n\n",
+		versionLine, titlePorts, next.name(LogPIDs), columnLine))
+	if err != nil {
+		err = fmt.Errorf("classic logs: end a set: %w", err)
+	}
+	return errors.Join(err, w.retain(now))
+}
+
+// unwritten counts the entries that were pending in a set that is given up.
+// Where its head is pending too, that is all of them.
+func (w *Writer) unwritten() uint64 {
+	return min(w.number, uint64(bytes.Count(w.set.ports.pending, []byte("\n"))))
+}
+
+// head appends what PR-INITIAL and PR-PIDS begin with.
+func (w *Writer) head(b []byte, title string, now time.Time) []byte {
+	b = fmt.Appendf(b, "%s\n\n%s\n\n%s%s\n\n\n%s\n\n ", versionLine, title, lineDate, now.Format(ctime), lineComputer)
+	b = appendText(b, w.cfg.Host, false)
+	b = appendText(append(b, "\n\n"+lineOS...), w.cfg.OS, false)
+	return append(b, "\n"+lineZone+now.Format("MST (UTC-07:00)")+"\n"...)
+}
+
+// initial is the text of PR-INITIAL.
+func (w *Writer) initial(now time.Time, sockets []activity.Socket, table bool) []byte {
+	b := append(w.head(nil, titleInitial, now), '\n')
+	if !table {
+		s := &set{suffix: w.tableSet}
+		if w.tableSet == "" {
+			return b
+		}
+		return append(b, lineContinue+s.name(LogInitial)+"\n"...)
+	}
+	sockets = slices.Clone(sockets)
+	sortSockets(sockets)
+	b = fmt.Appendf(b, "%s\n\n%d%s\n\nPID:Process%s", lineMappings, len(sockets), lineFound, tableHead)
+	for i := range sockets {
+		s := &sockets[i]
+		b = strconv.AppendUint(b, uint64(s.Owner.PID), 10)
+		if name := imageName(s.Process); name != "" {
+			b = appendText(append(b, ':'), name, false)
+		}
+		b = appendRow(b, s)
+	}
+	b = appendStats(append(b, '\n'), sockets)
+	for len(sockets) > 0 {
+		n := 1
+		for n < len(sockets) && sockets[n].Owner.PID == sockets[0].Owner.PID {
+			n++
+		}
+		b = w.initialProcess(b, sockets[:n])
+		sockets = sockets[n:]
+	}
+	return b
+}
+
+// initialProcess appends the details of the process that owns socks. Sockets
+// whose owner is not known have nothing to be said of.
+func (w *Writer) initialProcess(b []byte, socks []activity.Socket) []byte {
+	owner, p := socks[0].Owner, socks[0].Process
+	if owner.IsZero() {
+		return b
+	}
+	b = appendProcess(append(b, rule+"\n\n"...), owner.PID, true, p)
+	b = appendTable(b, owner.PID, socks)
+	var modules *activity.ModuleSet
+	if p != nil && p.Modules != 0 && w.cfg.ModuleSet != nil {
+		modules = w.cfg.ModuleSet(p.Modules)
+	}
+	return append(appendModules(b, p, modules), '\n')
+}
+
+// Event writes the entry of a new TCP listener, TCP connection or UDP socket;
+// other events are none of the classic logs'. table returns the sockets of one
+// process, modules resolves a set; both are called only where their answer is
+// written, and may be nil. The entry reaches the files by Flush, or by itself
+// when enough have gathered. An error says that this entry was lost, or that
+// files could not be written now; the next call tries again.
+func (w *Writer) Event(e *activity.Event, table func(pid uint32) []activity.Socket, modules func(activity.ModuleSetID) *activity.ModuleSet) error {
+	if !w.wants(e) {
+		return nil
+	}
+	err := w.rotate()
+	if w.set != nil && w.set.pendingBytes() >= maxPending {
+		err = errors.Join(err, w.flush())
+	}
+	if w.set == nil || w.set.pendingBytes() >= maxPending {
+		w.lost++
+		w.lostNow++
+		return errors.Join(fmt.Errorf("classic logs: entry lost, %d in all", w.lost), err)
+	}
+	w.number++
+	w.set.pids.add(w.section(e, table, modules))
+	w.set.ports.add(w.record(e))
+	w.lostNow = 0
+	if w.set.pendingBytes() >= flushBytes {
+		err = errors.Join(err, w.flush())
+	}
+	return err
+}
+
+func (w *Writer) wants(e *activity.Event) bool {
+	switch e.Kind {
+	case activity.KindListen, activity.KindBind:
+		return true
+	case activity.KindAccept, activity.KindConnect:
+		return e.Proto == activity.TCP && w.cfg.Ports == "all"
+	}
+	return false
+}
+
+// rotate begins a new set where it is time for one. While that fails the old
+// set goes on.
+func (w *Writer) rotate() error {
+	now := w.now()
+	large := w.set != nil && w.cfg.MaxBytes > 0 && w.set.ports.size+w.set.pids.size > w.cfg.MaxBytes
+	if w.set != nil && !large && now.Before(w.midnight) || now.Before(w.retry) && !now.Add(retryAfter).Before(w.retry) {
+		return nil
+	}
+	// Busy sets follow each other quickly; they share one table of sockets.
+	fresh := large && now.Before(w.midnight) && w.tableSet != "" && now.Before(w.tableTime.Add(snapshotLife))
+	var sockets []activity.Socket
+	table := !fresh && w.cfg.Snapshot != nil
+	if table {
+		sockets = w.cfg.Snapshot()
+	}
+	before := w.set
+	err := w.begin(now, sockets, table)
+	if w.set == before {
+		w.retry = now.Add(retryAfter)
+	}
+	return err
+}
+
+// Flush begins a new set if it is due, and hands all that is pending to the
+// operating system. The recorder calls it every second or so.
+func (w *Writer) Flush() error { return errors.Join(w.rotate(), w.flush()) }
+
+func (w *Writer) flush() error {
+	if w.set == nil {
+		return nil
+	}
+	if err := w.set.flush(); err != nil {
+		return fmt.Errorf("classic logs: %w", err)
+	}
+	return nil
+}
+
+// Close writes what is pending and closes the files.
+func (w *Writer) Close() error {
+	if w.set == nil {
+		return nil
+	}
+	err := w.set.close()
+	w.lost += w.unwritten()
+	w.set = nil
+	if err != nil {
+		return fmt.Errorf("classic logs: close: %w", err)
+	}
+	return nil
+}
+
+// record is e's line in PR-PORTS.
+func (w *Writer) record(e *activity.Event) []byte {
+	b := append(w.scratch[:0], w.stampOf(e.Time)...)
+	b = append(append(b, ','), strings.ToUpper(e.Proto.String())...)
+	b = append(b, ',')
+	if e.Local.IsValid() {
+		b = strconv.AppendUint(b, uint64(e.Local.Port()), 10)
+	}
+	b = appendAddr(append(b, ','), e.Local.Addr())
+	switch {
+	case e.Kind == activity.KindBind:
+		b = append(b, ",*,*,"...)
+	case e.Kind == activity.KindListen:
+		b = append(appendAddr(append(b, ",,"...), anyAddr(e.Local.Addr())), ',')
+	case !e.Remote.IsValid():
+		b = append(b, ",,,"...)
+	default:
+		b = strconv.AppendUint(append(b, ','), uint64(e.Remote.Port()), 10)
+		b = append(appendAddr(append(b, ','), e.Remote.Addr()), ',')
+	}
+	if pid, ok := pidOf(e); ok {
+		b = strconv.AppendUint(b, uint64(pid), 10)
+	}
+	b = appendText(append(b, ','), imageName(e.Process), true)
+	b = appendText(append(b, ",<"...), userName(e.Process), true)
+	w.scratch = append(b, ">\n"...)
+	return w.scratch
+}
+
+func pidOf(e *activity.Event) (uint32, bool) {
+	if e.Owner.IsZero() && e.Process != nil {
+		return e.Process.Key.PID, true
+	}
+	return e.Owner.PID, !e.Owner.IsZero()
+}
+
+// stampOf formats a time, which most entries share with the one before.
+func (w *Writer) stampOf(ns int64) []byte {
+	if sec := ns / 1e9; sec != w.stampSec || w.stamp == nil {
+		w.stampSec = sec
+		w.stamp = appendStamp(w.stamp[:0], time.Unix(sec, 0).In(w.cfg.Location))
+	}
+	return w.stamp
+}
+
+// section is e's section in PR-PIDS.
+func (w *Writer) section(e *activity.Event, table func(uint32) []activity.Socket, modules func(activity.ModuleSetID) *activity.ModuleSet) []byte {
+	b := append(w.scratch[:0], "\n"+rule+"\n\n"+lineNumber...)
+	b = strconv.AppendUint(b, w.number, 10)
+	b = append(append(b, "\n\n"+lineRecorded...), w.stampOf(e.Time)...)
+	if w.lostNow > 0 {
+		b = strconv.AppendUint(append(b, "\n\n"+lineLost...), w.lostNow, 10)
+	}
+	b = append(b, "\n\n"+rule+"\n\n"...)
+	pid, known := pidOf(e)
+	b = appendProcess(b, pid, known, e.Process)
+	s := w.remember(e.Process)
+	b = w.sectionTable(b, s, e, pid, known, table)
+	w.scratch = w.sectionModules(b, s, e.Process, modules)
+	return w.scratch
+}
+
+// remember returns what the set says of p already, or of nobody.
+func (w *Writer) remember(p *activity.Process) *seen {
+	if p == nil {
+		return &seen{}
+	}
+	s := w.seen[p.ID]
+	if s == nil {
+		if len(w.seen) >= maxSeen {
+			clear(w.seen)
+			clear(w.moduleLog)
+		}
+		s = &seen{}
+		w.seen[p.ID] = s
+	}
+	return s
+}
+
+func (w *Writer) sectionTable(b []byte, s *seen, e *activity.Event, pid uint32, known bool, table func(uint32) []activity.Socket) []byte {
+	own := socketOf(e)
+	s.sections++
+	if w.cfg.Modules != "every" && s.rows > manyRows && s.sections <= s.rows {
+		b = strconv.AppendUint(append(b, lineTableAt...), s.table, 10)
+		b = append(b, ", and:\n"...)
+		return append(appendRow(strconv.AppendUint(b, uint64(pid), 10), &own), '\n')
+	}
+	var socks []activity.Socket
+	if table != nil && known {
+		socks = slices.Clone(table(pid))
+	}
+	same := func(k activity.Socket) bool {
+		return k.Proto == own.Proto && k.Local == own.Local && (k.Remote == own.Remote || !own.Remote.IsValid() && k.Remote.Port() == 0)
+	}
+	if !slices.ContainsFunc(socks, same) {
+		socks = append(socks, own)
+	}
+	for i := range socks {
+		socks[i].Owner.PID = pid
+	}
+	sortSockets(socks)
+	s.table, s.rows, s.sections = w.number, len(socks), 0
+	return appendTable(b, pid, socks)
+}
+
+// socketOf is the mapping that e is about.
+func socketOf(e *activity.Event) activity.Socket {
+	s := activity.Socket{Proto: e.Proto, Local: e.Local, Remote: e.Remote, State: activity.StateEstablished}
+	switch e.Kind {
+	case activity.KindListen:
+		s.State = activity.StateListen
+	case activity.KindBind:
+		s.State = activity.StateBound
+	}
+	return s
+}
+
+func (w *Writer) sectionModules(b []byte, s *seen, p *activity.Process, modules func(activity.ModuleSetID) *activity.ModuleSet) []byte {
+	if p == nil || p.Modules == 0 || modules == nil {
+		return append(b, lineNoMods+"\n"...)
+	}
+	n, listed := w.moduleLog[p.Modules]
+	if listed && w.cfg.Modules != "every" {
+		words := sameNumber
+		if s.modules == p.Modules {
+			words = sinceNumber
+		}
+		s.modules = p.Modules
+		return append(strconv.AppendUint(append(b, lineModules+" "+words...), n, 10), '\n')
+	}
+	m := modules(p.Modules)
+	if m != nil {
+		s.modules = p.Modules
+		w.moduleLog[p.Modules] = w.number
+	}
+	return appendModules(b, p, m)
+}
