@@ -1,0 +1,513 @@
+package render
+
+import (
+	"net/netip"
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// SchemaVersion is the "v" of every JSON line. docs/JSON.md is the schema;
+// names are only ever added to it.
+const SchemaVersion = 1
+
+// AppendJSON appends e as one line of JSON. A field that does not apply is
+// absent, one that is not known is null. The output is valid for every input:
+// invalid UTF-8 becomes U+FFFD.
+func AppendJSON(b []byte, e *activity.Event, opt Options) []byte {
+	b = append(b, `{"v":1,"time":`...)
+	b = appendTime(b, e.Time)
+	b = appendUintField(b, "seq", e.Seq)
+	if opt.Host != "" {
+		b = appendStringField(b, "host", opt.Host)
+	}
+	b = appendWord(b, "kind", e.Kind.String())
+	if e.Proto != 0 {
+		b = appendWord(b, "proto", protoWord(e.Proto))
+	}
+	b = appendEnd(b, "local", e.Local, e.Unknown&activity.FactLocal != 0)
+	b = appendEnd(b, "remote", e.Remote, e.Unknown&activity.FactRemote != 0)
+	b = appendFlags(b, e.Flags)
+	b = appendSource(b, e.NetNS, e.Socket, e.Tier, e.Provenance, e.Role)
+	b = appendOwner(b, e.Owner, e.Process, e.Unknown&activity.FactOwner != 0)
+	b = appendHolders(b, e)
+	b = appendCounters(b, e)
+	b = appendOutcome(b, e)
+	if e.Coverage != nil {
+		b = appendCoverage(b, e.Coverage, e.Kind == activity.KindGap)
+	}
+	return append(b, '}', '\n')
+}
+
+// AppendSocketJSON appends s, as list shows it, as one line of JSON.
+func AppendSocketJSON(b []byte, s *activity.Socket, opt Options) []byte {
+	b = append(b, `{"v":1`...)
+	if opt.Host != "" {
+		b = appendStringField(b, "host", opt.Host)
+	}
+	b = appendWord(b, "proto", protoWord(s.Proto))
+	b = appendWord(b, "state", s.State.String())
+	b = appendEnd(b, "local", s.Local, false)
+	b = appendEnd(b, "remote", s.Remote, false)
+	var f activity.Flags
+	if s.Mapped {
+		f |= activity.FlagMapped
+	}
+	if s.MPTCP {
+		f |= activity.FlagMPTCP
+	}
+	b = appendFlags(b, f)
+	b = appendTimeField(b, "since", s.Since)
+	b = appendSource(b, s.NetNS, s.Cookie, s.Tier, s.Provenance, s.Role)
+	if s.Inode != 0 {
+		b = appendUintField(b, "inode", s.Inode)
+	}
+	b = appendIDField(b, "uid", s.UID)
+	b = appendOwner(b, s.Owner, s.Process, !kernelOwned(s))
+	b = appendSocketHolders(b, s)
+	if s.State == activity.StateListen {
+		b = appendUintField(b, "backlog", uint64(s.Backlog))
+	}
+	if s.Rx|s.Tx != 0 {
+		b = appendUintField(b, "rx", s.Rx)
+		b = appendUintField(b, "tx", s.Tx)
+	}
+	return append(b, '}', '\n')
+}
+
+// protoWord is Proto.String without its allocation for numbers that have none.
+func protoWord(p activity.Proto) string {
+	switch p {
+	case activity.TCP:
+		return "tcp"
+	case activity.UDP:
+		return "udp"
+	}
+	return p.String()
+}
+
+func appendKey(b []byte, name string) []byte {
+	if n := len(b); n > 0 && b[n-1] != '{' && b[n-1] != '[' {
+		b = append(b, ',')
+	}
+	b = append(b, '"')
+	b = append(b, name...)
+	return append(b, '"', ':')
+}
+
+func appendNull(b []byte, name string) []byte { return append(appendKey(b, name), "null"...) }
+
+func appendUintField(b []byte, name string, n uint64) []byte {
+	return strconv.AppendUint(appendKey(b, name), n, 10)
+}
+
+func appendBool(b []byte, name string, v bool) []byte {
+	return strconv.AppendBool(appendKey(b, name), v)
+}
+
+func appendStringField(b []byte, name, v string) []byte { return appendString(appendKey(b, name), v) }
+
+// appendKnown appends a text whose empty value is "unknown".
+func appendKnown(b []byte, name, v string) []byte {
+	if v == "" {
+		return appendNull(b, name)
+	}
+	return appendStringField(b, name, v)
+}
+
+// appendIf appends a text whose empty value is "none".
+func appendIf(b []byte, name, v string) []byte {
+	if v == "" {
+		return b
+	}
+	return appendStringField(b, name, v)
+}
+
+// appendWord appends a word of the vocabulary, which needs no escape.
+func appendWord(b []byte, name, w string) []byte {
+	b = append(appendKey(b, name), '"')
+	b = append(b, w...)
+	return append(b, '"')
+}
+
+func appendIDField(b []byte, name string, id uint32) []byte {
+	if id == activity.NoID {
+		return appendNull(b, name)
+	}
+	return appendUintField(b, name, uint64(id))
+}
+
+func appendFact(b []byte, f fact, name string, n uint64) []byte {
+	switch f {
+	case present:
+		return appendUintField(b, name, n)
+	case unknown:
+		return appendNull(b, name)
+	}
+	return b
+}
+
+// appendTime appends a quoted RFC 3339 time in UTC.
+func appendTime(b []byte, ns int64) []byte {
+	b = append(b, '"')
+	b = time.Unix(0, ns).UTC().AppendFormat(b, time.RFC3339Nano)
+	return append(b, '"')
+}
+
+// appendTimeField appends a time, null when 0.
+func appendTimeField(b []byte, name string, ns int64) []byte {
+	if ns == 0 {
+		return appendNull(b, name)
+	}
+	return appendTime(appendKey(b, name), ns)
+}
+
+func appendEnd(b []byte, name string, a netip.AddrPort, unknown bool) []byte {
+	if !a.IsValid() {
+		if unknown {
+			return appendNull(b, name)
+		}
+		return b
+	}
+	b = append(appendKey(b, name), `{"ip":`...)
+	if a.Addr().Zone() != "" {
+		b = appendString(b, a.Addr().String()) // a zone is any text
+	} else {
+		b = append(a.Addr().AppendTo(append(b, '"')), '"')
+	}
+	return append(appendUintField(b, "port", uint64(a.Port())), '}')
+}
+
+func appendFlags(b []byte, f activity.Flags) []byte {
+	if f&^activity.FlagReset == 0 {
+		return b
+	}
+	for i, name := range flagNames() {
+		if name != "" && f>>i&1 != 0 {
+			b = appendBool(b, name, true)
+		}
+	}
+	return b
+}
+
+func appendSource(b []byte, netns uint32, socket uint64, t activity.Tier, p activity.Provenance, r activity.Role) []byte {
+	if netns != 0 {
+		b = appendUintField(b, "netns", uint64(netns))
+	}
+	if socket != 0 {
+		b = appendUintField(b, "socket", socket)
+	}
+	if t != 0 {
+		b = appendWord(b, "tier", t.String())
+	}
+	b = appendWord(b, "provenance", p.String())
+	if r != 0 {
+		b = appendWord(b, "role", r.String())
+	}
+	return b
+}
+
+// appendOwner appends the process, as much of it as is known.
+func appendOwner(b []byte, k activity.ProcessKey, p *activity.Process, unknown bool) []byte {
+	p = known(p)
+	if p != nil {
+		return appendProcess(appendKey(b, "process"), k, p)
+	}
+	if k.PID != 0 {
+		b = append(appendKey(b, "process"), '{')
+		b = appendUintField(b, "pid", uint64(k.PID))
+		return append(appendNull(appendNull(b, "name"), "exe"), '}')
+	}
+	if unknown {
+		return appendNull(b, "process")
+	}
+	return b
+}
+
+func appendProcess(b []byte, k activity.ProcessKey, p *activity.Process) []byte {
+	b = append(b, '{')
+	b = appendUintField(b, "pid", uint64(ownerPID(k, p)))
+	b = appendTimeField(b, "start", p.Start)
+	b = appendKnown(b, "name", p.Name)
+	if p.Kernel {
+		b = appendBool(b, "kernel", true)
+	} else {
+		b = appendKnown(b, "exe", p.Exe)
+		b = appendArgs(b, p)
+	}
+	b = appendIf(b, "cwd", p.Cwd)
+	b = appendAncestors(b, p)
+	b = appendIDField(b, "uid", p.UID)
+	b = appendKnown(b, "user", p.User)
+	if p.EUID != p.UID && p.EUID != activity.NoID {
+		b = appendIDField(b, "euid", p.EUID)
+		b = appendKnown(b, "euser", p.EffectiveUser)
+	}
+	if p.LoginUID != activity.NoID {
+		b = appendIDField(b, "login_uid", p.LoginUID)
+		b = appendKnown(b, "login", p.LoginUser)
+	}
+	if p.Deleted {
+		b = appendBool(b, "deleted", true)
+	}
+	if p.MemFD {
+		b = appendBool(b, "memfd", true)
+	}
+	b = appendIf(b, "sha256", p.ExeSHA256)
+	b = appendIf(b, "package", p.ExePackage)
+	b = appendIf(b, "cgroup", p.Cgroup)
+	b = appendIf(b, "unit", p.Unit.Name)
+	b = appendIf(b, "unit_description", p.Unit.Description)
+	b = appendIf(b, "unit_user", p.Unit.User)
+	return append(appendContainer(b, &p.Container), '}')
+}
+
+func appendArgs(b []byte, p *activity.Process) []byte {
+	if p.Args == nil {
+		return appendNull(b, "args")
+	}
+	b = appendStrings(appendKey(b, "args"), p.Args)
+	if p.ArgsTruncated {
+		b = appendBool(b, "args_truncated", true)
+	}
+	return b
+}
+
+func appendStrings(b []byte, ss []string) []byte {
+	b = append(b, '[')
+	for i, s := range ss {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendString(b, s)
+	}
+	return append(b, ']')
+}
+
+// appendAncestors appends the parent, and the whole chain when it goes on.
+func appendAncestors(b []byte, p *activity.Process) []byte {
+	if len(p.Ancestors) == 0 {
+		return b
+	}
+	b = appendUintField(b, "ppid", uint64(p.Ancestors[0].Key.PID))
+	b = appendKnown(b, "parent", p.Ancestors[0].Name)
+	if len(p.Ancestors) == 1 {
+		return b
+	}
+	b = append(appendKey(b, "ancestors"), '[')
+	for i := range p.Ancestors {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendUintField(append(b, '{'), "pid", uint64(p.Ancestors[i].Key.PID))
+		b = append(appendKnown(b, "name", p.Ancestors[i].Name), '}')
+	}
+	return append(b, ']')
+}
+
+func appendContainer(b []byte, c *activity.Container) []byte {
+	if c.ID == "" && c.Name == "" && c.Pod == "" {
+		return b
+	}
+	b = append(appendKey(b, "container"), '{')
+	b = appendIf(b, "runtime", c.Runtime)
+	b = appendIf(b, "id", c.ID)
+	b = appendIf(b, "name", c.Name)
+	b = appendIf(b, "image", c.Image)
+	b = appendIf(b, "pod", c.Pod)
+	return append(b, '}')
+}
+
+func appendHolders(b []byte, e *activity.Event) []byte {
+	if h := known(e.Holder); h != nil {
+		b = appendProcess(appendKey(b, "holder"), activity.ProcessKey{}, h)
+	} else if e.Unknown&activity.FactHolder != 0 {
+		b = appendNull(b, "holder")
+	}
+	if len(e.Holders) == 0 {
+		return b
+	}
+	b = append(appendKey(b, "holders"), '[')
+	for _, p := range e.Holders {
+		b = appendBrief(b, p)
+	}
+	return append(b, ']')
+}
+
+// appendBrief appends a process as one of several.
+func appendBrief(b []byte, p *activity.Process) []byte {
+	if b[len(b)-1] != '[' {
+		b = append(b, ',')
+	}
+	if p = known(p); p == nil {
+		return append(b, "null"...)
+	}
+	b = appendUintField(append(b, '{'), "pid", uint64(p.Key.PID))
+	b = appendKnown(b, "name", p.Name)
+	if !p.Kernel {
+		b = appendKnown(b, "exe", p.Exe)
+	}
+	return append(b, '}')
+}
+
+// appendSocketHolders appends who else has the socket open: resolved where
+// they are, else by pid.
+func appendSocketHolders(b []byte, s *activity.Socket) []byte {
+	if len(s.Others) == 0 && len(s.Holders) < 2 {
+		return b
+	}
+	b = append(appendKey(b, "holders"), '[')
+	for _, p := range s.Others {
+		b = appendBrief(b, p)
+	}
+	for _, k := range s.Holders {
+		if k.PID == s.Owner.PID || hasPID(s.Others, k.PID) {
+			continue
+		}
+		if b[len(b)-1] != '[' {
+			b = append(b, ',')
+		}
+		b = append(appendNull(appendUintField(append(b, '{'), "pid", uint64(k.PID)), "name"), '}')
+	}
+	return append(b, ']')
+}
+
+func hasPID(ps []*activity.Process, pid uint32) bool {
+	for _, p := range ps {
+		if p != nil && p.Key.PID == pid {
+			return true
+		}
+	}
+	return false
+}
+
+func appendCounters(b []byte, e *activity.Event) []byte {
+	f := bytesFact(e)
+	b = appendFact(b, f, "rx", e.Rx)
+	b = appendFact(b, f, "tx", e.Tx)
+	f = packetsFact(e)
+	b = appendFact(b, f, "rx_packets", e.RxPackets)
+	b = appendFact(b, f, "tx_packets", e.TxPackets)
+	switch durationFact(e) {
+	case present:
+		b = strconv.AppendInt(appendKey(b, "duration_ns"), e.Duration, 10)
+	case unknown:
+		b = appendNull(b, "duration_ns")
+	}
+	b = appendFact(b, is(e, activity.FactRTT, e.RTT != 0, false), "rtt_us", uint64(e.RTT))
+	return appendFact(b, retransmitsFact(e), "retransmits", uint64(e.Retransmits))
+}
+
+func appendOutcome(b []byte, e *activity.Event) []byte {
+	b = appendFact(b, is(e, activity.FactCloser, e.Closer != 0, false), "closer", uint64(e.Closer))
+	if hasReset(e) {
+		b = appendBool(b, "reset", e.Flags&activity.FlagReset != 0)
+	}
+	if e.Errno != 0 {
+		b = appendUintField(b, "errno", uint64(e.Errno))
+	}
+	if e.Coverage != nil {
+		return b // its reason is a text of its own
+	}
+	if e.Reason != 0 {
+		return appendWord(b, "reason", e.Reason.String())
+	}
+	if e.Unknown&activity.FactReason != 0 {
+		return appendNull(b, "reason")
+	}
+	return b
+}
+
+func appendCoverage(b []byte, c *activity.Coverage, gap bool) []byte {
+	if c.From != 0 {
+		b = appendTimeField(b, "from", c.From)
+	}
+	if c.To != 0 {
+		b = appendTimeField(b, "to", c.To)
+	}
+	if gap || c.LostTotal() != 0 {
+		b = appendLost(appendKey(b, "lost"), c)
+	}
+	if len(c.Missing) > 0 {
+		b = append(appendKey(b, "missing"), '[')
+		for i, k := range c.Missing {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = append(append(append(b, '"'), k.String()...), '"')
+		}
+		b = append(b, ']')
+	}
+	b = appendIf(b, "reason", c.Reason)
+	return appendIf(b, "detail", c.Detail)
+}
+
+// appendLost appends the losses by kind; those of an unknown kind are "unknown".
+func appendLost(b []byte, c *activity.Coverage) []byte {
+	b = append(b, '{')
+	for k, n := range c.Lost {
+		if n == 0 {
+			continue
+		}
+		name := activity.Kind(k).String()
+		if k == int(activity.KindNone) {
+			name = "unknown"
+		}
+		b = appendUintField(b, name, n)
+	}
+	return append(b, '}')
+}
+
+// appendString appends s as a JSON string (RFC 8259 section 7). What could act
+// on a terminal is escaped too: it reads back the same.
+func appendString(b []byte, s string) []byte {
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c < utf8.RuneSelf {
+			if c >= ' ' && c != '"' && c != '\\' && c != 0x7f {
+				i++
+				continue
+			}
+			b = append(b, s[start:i]...)
+			b = appendJSONEscape(b, rune(c))
+			i++
+			start = i
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		if (r != utf8.RuneError || n > 1) && unicode.IsPrint(r) {
+			i += n
+			continue
+		}
+		b = append(b, s[start:i]...)
+		b = appendJSONEscape(b, r) // invalid bytes decode as U+FFFD
+		i += n
+		start = i
+	}
+	b = append(b, s[start:]...)
+	return append(b, '"')
+}
+
+func appendJSONEscape(b []byte, r rune) []byte {
+	switch r {
+	case '"', '\\':
+		return append(b, '\\', byte(r))
+	case '\n':
+		return append(b, '\\', 'n')
+	case '\t':
+		return append(b, '\\', 't')
+	case '\r':
+		return append(b, '\\', 'r')
+	}
+	if r >= 0x10000 { // a surrogate pair
+		r -= 0x10000
+		b = appendHex(append(b, '\\', 'u'), 0xd800+r>>10, 4)
+		r = 0xdc00 + r&0x3ff
+	}
+	return appendHex(append(b, '\\', 'u'), r, 4)
+}

@@ -1,0 +1,323 @@
+package render
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/clipperhouse/displaywidth"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// column numbers of the socket table.
+const (
+	colProto = iota
+	colLocal
+	colRemote
+	colState
+	colProcess
+	colUser
+	colPlace
+	colSince
+	numColumns
+)
+
+func titles() [numColumns]string {
+	return [numColumns]string{"PROTO", "LOCAL", "REMOTE", "STATE", "PROCESS", "USER", "UNIT/CONTAINER", "SINCE"}
+}
+
+// layout is one way to fit a terminal: the width below which each column is not
+// shrunk; 0 leaves the column out, and fixed does not shrink it.
+type layout [numColumns]int
+
+const fixed = 1 << 16
+
+// layouts go from the fullest to the barest. Addresses stay whole for IPv4 (21
+// columns at most) as long as something else can give way.
+func layouts() []layout {
+	return []layout{
+		{fixed, 21, 21, fixed, 12, 6, 10, fixed},
+		{fixed, 21, 21, fixed, 12, 6, 0, fixed},
+		{fixed, 21, 21, fixed, 12, 6, 0, 0},
+		{fixed, 14, 14, fixed, 10, 6, 0, 0},
+		{0, 14, 14, fixed, 10, 0, 0, 0},
+		{0, 8, 8, 0, 8, 0, 0, 0},
+	}
+}
+
+// AppendSockets appends sockets as a table in the order given, with a
+// header: the columns of `ss -tulpn`, and user, unit or container, and since
+// when. Columns that nothing is in are left out. Where opt.Width is narrower
+// than the table, long texts are cut with an ellipsis, and below 100 columns
+// states and times are short and the last columns go; from 28 columns on no line is
+// wider than opt.Width.
+func AppendSockets(b []byte, sockets []activity.Socket, opt Options) []byte {
+	t := table{opt: &opt, pal: newPalette(opt.Color), cells: make([]span, 0, len(sockets)*numColumns), gap: 2}
+	if opt.Width > 0 && opt.Width < 100 {
+		t.narrow, t.gap = true, 1
+	}
+	t.today = opt.Now.In(opt.zone()).Format(time.DateOnly)
+	for i := range sockets {
+		t.add(&sockets[i])
+	}
+	t.fit()
+	return t.append(b)
+}
+
+// span is a cell's text in table.text, and its width on a terminal.
+type span struct{ from, to, width int32 }
+
+// table lays out in two passes: cells to one buffer, then rows from it.
+type table struct {
+	opt    *Options
+	pal    palette
+	today  string
+	text   []byte
+	cells  []span
+	width  [numColumns]int // what the column needs, then what it gets; 0 left out
+	states []activity.State
+	narrow bool
+	gap    int // columns between two columns
+}
+
+func (t *table) cell(col int, f func(b []byte) []byte) {
+	from := len(t.text)
+	t.text = f(t.text)
+	w := width(t.text[from:])
+	t.width[col] = max(t.width[col], w)
+	t.cells = append(t.cells, span{int32(from), int32(len(t.text)), int32(w)})
+}
+
+// width counts terminal columns: wide glyphs are two, combining marks none.
+func width(b []byte) int {
+	for _, c := range b {
+		if c >= 0x80 {
+			return displaywidth.Bytes(b)
+		}
+	}
+	return len(b)
+}
+
+func (t *table) add(s *activity.Socket) {
+	p := known(s.Process)
+	t.states = append(t.states, s.State)
+	t.cell(colProto, func(b []byte) []byte { return append(b, protoWord(s.Proto)...) })
+	t.cell(colLocal, func(b []byte) []byte { return appendAddr(b, s.Local, true) })
+	t.cell(colRemote, func(b []byte) []byte {
+		if !hasRemote(s.Remote) {
+			return b
+		}
+		return appendAddr(b, s.Remote, true)
+	})
+	t.cell(colState, func(b []byte) []byte { return append(b, t.state(s.State)...) })
+	t.cell(colProcess, func(b []byte) []byte { return appendProcessCell(b, s, p) })
+	t.cell(colUser, func(b []byte) []byte {
+		switch {
+		case p != nil && p.User != "":
+			return appendSafe(b, p.User)
+		case p != nil && p.UID != activity.NoID:
+			return strconv.AppendUint(b, uint64(p.UID), 10)
+		case s.UID != activity.NoID:
+			return strconv.AppendUint(b, uint64(s.UID), 10)
+		}
+		return append(b, '?')
+	})
+	t.cell(colPlace, func(b []byte) []byte {
+		if p == nil {
+			return b
+		}
+		return appendPlace(b, p, "")
+	})
+	t.cell(colSince, func(b []byte) []byte { return t.since(b, s.Since) })
+}
+
+// appendProcessCell appends "nginx(811)+4": the owner, and how many more
+// processes have the socket open.
+func appendProcessCell(b []byte, s *activity.Socket, p *activity.Process) []byte {
+	pid := ownerPID(s.Owner, p)
+	if p == nil && pid == 0 {
+		if kernelOwned(s) {
+			return append(b, '-')
+		}
+		return append(b, "unknown"...)
+	}
+	b = append(appendName(b, p), '(')
+	b = append(strconv.AppendUint(b, uint64(pid), 10), ')')
+	if more := max(len(s.Others), len(s.Holders)-1); more > 0 {
+		b = strconv.AppendInt(append(b, '+'), int64(more), 10)
+	}
+	return b
+}
+
+// state shortens the two longest words in a narrow table, as ss(8) does always.
+func (t *table) state(s activity.State) string {
+	switch {
+	case t.narrow && s == activity.StateEstablished:
+		return "ESTAB"
+	case t.narrow && s == activity.StateSynReceived:
+		return "SYN-RECV"
+	}
+	return s.String()
+}
+
+// since writes a time of today without its date, and an age in a narrow table.
+func (t *table) since(b []byte, ns int64) []byte {
+	if ns == 0 {
+		return append(b, '?')
+	}
+	if t.narrow {
+		return append(b, Age(ns, t.opt.Now.UnixNano())...)
+	}
+	when := time.Unix(0, ns).In(t.opt.zone())
+	from := len(b)
+	b = when.AppendFormat(b, time.DateTime)
+	if string(b[from:from+len(t.today)]) == t.today {
+		return append(b[:from], b[from+len(t.today)+1:]...) // today: the time alone
+	}
+	return b[:from+len("2006-01-02 15:04")]
+}
+
+// fit gives each column its width: that of its text, less where the terminal
+// asks for it, the widest column giving way first.
+func (t *table) fit() {
+	for i, title := range titles() {
+		if t.width[i] > 0 || i != colRemote && i != colPlace {
+			t.width[i] = max(t.width[i], len(title))
+		}
+	}
+	if t.opt.Width <= 0 {
+		return
+	}
+	l := t.choose()
+	for i := range t.width {
+		if l[i] == 0 {
+			t.width[i] = 0
+		}
+		t.width[i] = min(t.width[i], t.opt.Width)
+	}
+	for t.total() > t.opt.Width {
+		widest := -1
+		for i, w := range t.width {
+			if w > l[i] && (widest < 0 || w > t.width[widest]) {
+				widest = i
+			}
+		}
+		if widest < 0 {
+			return // narrower than the barest layout
+		}
+		t.width[widest]--
+	}
+}
+
+// choose returns the fullest layout that can fit.
+func (t *table) choose() (l layout) {
+	for _, l = range layouts() {
+		least := *t
+		for i := range least.width {
+			least.width[i] = min(t.width[i], l[i])
+		}
+		if least.total() <= t.opt.Width {
+			break
+		}
+	}
+	return l
+}
+
+func (t *table) total() (n int) {
+	for _, w := range t.width {
+		if w > 0 {
+			n += w + t.gap
+		}
+	}
+	return max(n-t.gap, 0)
+}
+
+func (t *table) append(b []byte) []byte {
+	last := 0
+	for i, w := range t.width {
+		if w > 0 {
+			last = i
+		}
+	}
+	b = append(b, t.pal.head.on...)
+	for i, title := range titles() {
+		if t.width[i] > 0 {
+			title = title[:min(len(title), t.width[i])]
+			b = append(b, title...)
+			if i != last {
+				b = pad(b, t.width[i]-len(title)+t.gap)
+			}
+		}
+	}
+	b = append(b, t.pal.head.off...)
+	b = append(b, '\n')
+	for row := range t.states {
+		b = t.row(b, row, last)
+	}
+	return b
+}
+
+func (t *table) row(b []byte, row, last int) []byte {
+	spaces := 0 // owed before the next text, so that no line ends in them
+	for i, w := range t.width {
+		if w == 0 {
+			continue
+		}
+		c := t.cells[row*numColumns+i]
+		text, used := t.text[c.from:c.to], int(c.width)
+		if len(text) > 0 {
+			b = pad(b, spaces)
+			spaces = 0
+		}
+		p := t.paint(i, row)
+		if len(text) == 0 {
+			p = paint{}
+		}
+		b = append(b, p.on...)
+		if used > w {
+			text, used = cut(text, w, tailMark(i))
+		}
+		b = append(b, text...)
+		b = append(b, p.off...)
+		if i != last {
+			spaces += w - used + t.gap
+		}
+	}
+	return append(b, '\n')
+}
+
+func (t *table) paint(col, row int) paint {
+	switch {
+	case col == colState && t.states[row] == activity.StateListen:
+		return t.pal.good
+	case col == colProcess:
+		return t.pal.name
+	case col == colSince:
+		return t.pal.dim
+	}
+	return paint{}
+}
+
+// tailMark is where the end of a column's text begins that is kept when it is
+// cut: an address keeps its port, a process its pid. 0 keeps none.
+func tailMark(col int) byte {
+	switch col {
+	case colLocal, colRemote:
+		return ':'
+	case colProcess:
+		return '('
+	}
+	return 0
+}
+
+// cut shortens a text to w columns with an ellipsis, at its end or before its tail.
+func cut(text []byte, w int, mark byte) ([]byte, int) {
+	var tail []byte
+	if i := bytes.LastIndexByte(text, mark); mark != 0 && i > 0 && w > len(text)-i+1 {
+		text, tail = text[:i], text[i:]
+	}
+	short := displaywidth.TruncateBytes(text, w-len(tail), []byte("…"))
+	short = append(short[:len(short):len(short)], tail...)
+	return short, displaywidth.Bytes(short)
+}
