@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"context"
 	"strconv"
 	"time"
 
@@ -33,10 +34,18 @@ const (
 // time, Quick by any number of goroutines, Deep by any number too.
 type Resolver struct {
 	cfg          Config
-	now          func() time.Time
 	users        *users
 	cgroups      *cgroups
 	attributions *lru[string, attribution]
+	run          func(ctx context.Context, path string, args ...string) (string, error) // runs a command
+
+	// Deep's.
+	hashes     *lru[proc.FileID, string]
+	modules    *lru[proc.FileID, moduleFile]
+	sets       *lru[activity.ModuleSetID, *activity.ModuleSet]
+	packages   *packages
+	units      *units
+	containers *containers
 }
 
 // New makes a Resolver. It reads nothing yet but where the cgroups are.
@@ -46,12 +55,19 @@ func newResolver(cfg Config, now func() time.Time) *Resolver {
 	if cfg.Root == "" {
 		cfg.Root = "/"
 	}
+	users := newUsers(cfg.Root, now)
 	return &Resolver{
 		cfg:          cfg,
-		now:          now,
-		users:        newUsers(cfg.Root, now),
+		users:        users,
 		cgroups:      newCgroups(cfg.Proc, now),
 		attributions: newLRU[string, attribution](cacheAttributions),
+		run:          runCommand,
+		hashes:       newLRU[proc.FileID, string](cacheHashes),
+		modules:      newLRU[proc.FileID, moduleFile](cacheModules),
+		sets:         newLRU[activity.ModuleSetID, *activity.ModuleSet](cacheSets),
+		packages:     newPackages(cfg, now),
+		units:        newUnits(cfg.Root, now),
+		containers:   newContainers(cfg.Root, users, now),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -140,17 +141,21 @@ func parseAccount(line []byte) (account, bool) {
 }
 
 // readBounded reads a regular file of at most limit bytes; what is beyond is
-// left out. It opens nothing that could block.
+// left out. Pipes and devices are refused, also if one is put in the file's
+// place at the wrong moment: the path may be a user's own.
 func readBounded(path string, limit int64) ([]byte, error) {
 	if st, err := os.Stat(path); err != nil {
 		return nil, err
 	} else if !st.Mode().IsRegular() {
 		return nil, os.ErrInvalid
 	}
-	file, err := os.Open(path)
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
+		return nil, os.ErrInvalid
+	}
 	return io.ReadAll(io.LimitReader(file, limit))
 }
