@@ -312,3 +312,13 @@ func TestFields(t *testing.T) {
 		}
 	}
 }
+
+// TestStub asks about an owner whose record is lost: it must not pass for root.
+func TestStub(t *testing.T) {
+	e := &activity.Event{Kind: activity.KindConnect, Owner: activity.ProcessKey{PID: 9}, Process: &activity.Process{ID: 5}, Holders: []*activity.Process{{ID: 6}, nil}}
+	for src, want := range map[string]bool{"uid:0": false, "user:0": false, "euid:0": false, "login:0": false, "pid:9": true, "user:*": false, `holder:""`: false, "holder:9": true, "root": false} {
+		if got := mustParse(t, src).Match(e); got != want {
+			t.Errorf("%q: %v, want %v", src, got, want)
+		}
+	}
+}

@@ -15,8 +15,8 @@ func (x *Expr) Match(e *activity.Event) bool {
 	if len(x.root.kids) == 0 && x.root.op != opTerm {
 		return true
 	}
-	s := subject{e: e, p: e.Process, modules: x.modules}
-	if s.p == nil {
+	s := subject{e: e, p: e.Process, known: known(e.Process), modules: x.modules}
+	if !s.known {
 		s.p = &activity.Process{UID: activity.NoID, EUID: activity.NoID, LoginUID: activity.NoID}
 	}
 	return x.root.match(&s)
@@ -37,11 +37,17 @@ func (x *Expr) MatchSocket(sock *activity.Socket) bool {
 	if sock.Role == activity.RoleAcceptor {
 		e.Flags |= activity.FlagInbound
 	}
-	s := subject{e: &e, p: e.Process, keys: sock.Holders, modules: x.modules, sock: sock}
-	if s.p == nil {
+	s := subject{e: &e, p: e.Process, known: known(e.Process), keys: sock.Holders, modules: x.modules, sock: sock}
+	if !s.known {
 		s.p = &activity.Process{UID: activity.NoID, EUID: activity.NoID, LoginUID: activity.NoID}
 	}
 	return x.root.match(&s)
+}
+
+// known tells a process from none, and from the stub with only a number that
+// activity.DecodeEvent makes when a process's record is lost.
+func known(p *activity.Process) bool {
+	return p != nil && (p.Name != "" || p.Exe != "" || !p.Key.IsZero())
 }
 
 // opening is the kind of event that made the socket what it is.
@@ -186,7 +192,7 @@ func (s *subject) text(id fieldID, pat *pattern, exact bool) bool {
 // bare is what a word without a field matches besides numbers and addresses.
 func (s *subject) bare(pat *pattern) bool {
 	p := s.p
-	if p.ID != 0 || s.e.Process != nil {
+	if s.known {
 		if isProcess(p, pat) || pat.match(p.User, true) || matchUnit(p.Unit.Name, pat, false) ||
 			s.text(fContainer, pat, false) || pat.path && pat.matchPath(p.Exe) {
 			return true
@@ -312,13 +318,13 @@ func (s *subject) module(pat *pattern) bool {
 // bind that failed, the process that had the port.
 func (s *subject) holder(pat *pattern) bool {
 	if s.e.Kind == activity.KindBindFailed {
-		return s.e.Holder != nil && isHolder(s.e.Holder, pat)
+		return known(s.e.Holder) && isHolder(s.e.Holder, pat)
 	}
-	if s.e.Process != nil && isHolder(s.p, pat) || pat.isNum && s.pid() != 0 && pat.num == uint64(s.pid()) {
+	if s.known && isHolder(s.p, pat) || pat.isNum && s.pid() != 0 && pat.num == uint64(s.pid()) {
 		return true
 	}
 	for _, p := range s.e.Holders {
-		if p != nil && isHolder(p, pat) {
+		if known(p) && isHolder(p, pat) {
 			return true
 		}
 	}

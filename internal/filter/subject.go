@@ -12,6 +12,7 @@ import (
 type subject struct {
 	e       *activity.Event
 	p       *activity.Process // e.Process, or an empty one, never nil
+	known   bool              // p is e.Process
 	keys    []activity.ProcessKey
 	modules func(activity.ModuleSetID) *activity.ModuleSet
 	sock    *activity.Socket // nil for an event
@@ -110,7 +111,7 @@ func (s *subject) number(id fieldID) (n uint64, has bool) {
 	case fUID:
 		return s.uid()
 	case fEUID:
-		return uint64(s.p.EUID), s.p.EUID != activity.NoID && e.Process != nil
+		return uint64(s.p.EUID), s.p.EUID != activity.NoID
 	case fNetNS:
 		n = uint64(e.NetNS)
 	case fSocket:
@@ -175,7 +176,7 @@ func (s *subject) pid() uint32 {
 
 func (s *subject) uid() (uint64, bool) {
 	switch {
-	case s.e.Process != nil:
+	case s.known:
 		return uint64(s.p.UID), s.p.UID != activity.NoID
 	case s.sock != nil:
 		return uint64(s.sock.UID), s.sock.UID != activity.NoID
