@@ -153,8 +153,8 @@ func (p *pids) next() (*Section, error) {
 	if len(line) == 0 {
 		return nil, p.broken()
 	}
-	if s, ok := p.begins(line); ok {
-		return s, p.broken()
+	if s, ok, err := p.begins(line); ok {
+		return s, errors.Join(p.broken(), err)
 	}
 	if p.section == nil || p.initial != nil && len(p.initial.Processes) == 0 && p.section.Line == 0 {
 		if p.head.line(line) || p.initialLine(line) {
@@ -186,26 +186,27 @@ func (p *pids) publish() {
 	}
 }
 
-// begins starts a new section where line does, and returns the one before.
-func (p *pids) begins(line []byte) (before *Section, ok bool) {
+// begins starts a new section where line does, and returns the one before. A
+// line that is wrong itself begins one all the same.
+func (p *pids) begins(line []byte) (before *Section, ok bool, err error) {
 	numbered := bytes.HasPrefix(line, []byte(lineNumber))
 	switch {
 	case numbered && p.initial == nil:
 	case bytes.HasPrefix(line, []byte(lineProcess)) && (p.section == nil || p.initial != nil || p.section.PIDKnown):
 	case len(line) > 40 && len(bytes.Trim(line, "=")) == 0:
 		p.modules = false
-		return nil, true
+		return nil, true, nil
 	default:
-		return nil, false
+		return nil, false, nil
 	}
 	p.publish()
 	before = p.section
 	p.section = &Section{Line: p.in.number}
 	p.modules = false
 	if err := p.line(line); err != nil {
-		p.section.Number = 0 // torn: the section is still one
+		return before, true, lineError(p.in.number, line, err)
 	}
-	return before, true
+	return before, true, nil
 }
 
 // initialLine takes what only the head of PR-INITIAL has.
