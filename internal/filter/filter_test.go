@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -319,6 +320,50 @@ func TestStub(t *testing.T) {
 	for src, want := range map[string]bool{"uid:0": false, "user:0": false, "euid:0": false, "login:0": false, "pid:9": true, "user:*": false, `holder:""`: false, "holder:9": true, "root": false} {
 		if got := mustParse(t, src).Match(e); got != want {
 			t.Errorf("%q: %v, want %v", src, got, want)
+		}
+	}
+}
+
+// TestDocumentation keeps docs/FILTER.md beside the code: it has each field
+// and word, and its examples parse.
+func TestDocumentation(t *testing.T) {
+	b, err := os.ReadFile("../../docs/FILTER.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(b)
+	for _, f := range Fields() {
+		also := ""
+		if len(f.Aliases) > 0 {
+			also = "`" + strings.Join(f.Aliases, "` `") + "`"
+		}
+		if row := "| `" + f.Name + "` | " + f.Type + " | " + f.Help + " | " + also + " |\n"; !strings.Contains(doc, row) {
+			t.Errorf("no row\n%s", row)
+		}
+		if row := "- `" + f.Name + "`: " + strings.Join(f.Values, ", ") + "\n"; f.Type == "word" && !strings.Contains(doc, row) {
+			t.Errorf("no line\n%s", row)
+		}
+	}
+	fence, parsed := "", 0
+	for src := range strings.Lines(doc) {
+		switch {
+		case fence == "" && strings.HasPrefix(src, "```"):
+			fence = src
+		case strings.HasPrefix(src, "```"):
+			fence = ""
+		case fence == "```\n":
+			if _, err := Parse(src, testOptions()); err != nil {
+				t.Errorf("%s%v", src, err)
+			}
+			parsed++
+		}
+	}
+	if parsed < 10 {
+		t.Errorf("only %d examples found", parsed)
+	}
+	for _, e := range []string{"a or prot:tcp", "kind:acept"} {
+		if _, err := Parse(e, testOptions()); err == nil || !strings.Contains(doc, err.Error()+"\n") {
+			t.Errorf("not in the document: %v", err)
 		}
 	}
 }
