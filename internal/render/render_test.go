@@ -454,3 +454,59 @@ func BenchmarkSockets50000(b *testing.B) {
 		buf = AppendSockets(buf[:0], many, Options{Width: 120, Now: time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC)})
 	}
 }
+
+// TestDocumentation keeps docs/JSON.md beside the code: it has each name that
+// a JSON line or a CSV header holds.
+func TestDocumentation(t *testing.T) {
+	b, err := os.ReadFile("../../docs/JSON.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := string(b)
+	names := strings.Split(strings.TrimSpace(string(EventCSV(Options{}).AppendHeader(nil))), ",")
+	names = append(names, strings.Split(strings.TrimSpace(string(SocketCSV(Options{}).AppendHeader(nil))), ",")...)
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, inner := range v {
+				if k != "lost" {
+					walk(inner)
+				}
+				names = append(names, k)
+			}
+		case []any:
+			for _, inner := range v {
+				walk(inner)
+			}
+		}
+	}
+	var lines []byte
+	for _, e := range append(samples(), fuzzed("x")) {
+		lines = AppendJSON(lines, e, Options{Host: "h"})
+	}
+	sockets := sampleSockets()
+	for i := range sockets {
+		lines = AppendSocketJSON(lines, &sockets[i], Options{})
+	}
+	for line := range bytes.Lines(lines) {
+		var v any
+		if err := json.Unmarshal(line, &v); err != nil {
+			t.Fatal(err)
+		}
+		walk(v)
+	}
+	seen := map[string]bool{}
+	for _, n := range names {
+		short := n[strings.LastIndexByte(n, '.')+1:]
+		if !seen[n] && !strings.Contains(doc, "`"+n+"`") && !strings.Contains(doc, "`"+short+"`") {
+			t.Errorf("%s is not documented", n)
+		}
+		seen[n] = true
+	}
+	for _, w := range append(activity.Kinds(), activity.Reasons()...) {
+		if !strings.Contains(doc, w) {
+			t.Errorf("the word %s is not documented", w)
+		}
+	}
+}
