@@ -126,7 +126,7 @@ var fields = [...]field{
 	{id: fPort, class: classPort, name: "port", help: "either port: 443, 8000-8100, ssh"},
 	{id: fLocalPort, class: classPort, name: "lport", aliases: "local.port sport", help: "the local port"},
 	{id: fRemotePort, class: classPort, name: "rport", aliases: "remote.port dport", help: "the remote port"},
-	{id: fIP, class: classAddr, name: "ip", aliases: "addr address host", help: "either end: address, CIDR, address:port, loopback, private, public ..."},
+	{id: fIP, class: classAddr, name: "ip", aliases: "addr address", help: "either end: address, CIDR, address:port, loopback, private, public ..."},
 	{id: fLocal, class: classAddr, name: "local", aliases: "local.ip laddr src", help: "the local end"},
 	{id: fRemote, class: classAddr, name: "remote", aliases: "remote.ip raddr dst", help: "the remote end"},
 	{id: fProcess, class: classText, name: "process", aliases: "proc", help: "the process's short name or its executable's file name"},

@@ -231,7 +231,7 @@ func TestMatchSocket(t *testing.T) {
 	}
 	bare := &activity.Socket{Proto: activity.UDP, State: activity.StateBound, UID: 5, Local: netip.MustParseAddrPort("[::]:53")}
 	for src, want := range map[string]bool{
-		"uid:5": true, "user:5": true, "user:*": false, "since:1h": false, "-since:1h": true, "kind:bind": true, "pid:*": false, "process:*": false, "dns": true,
+		"uid:5": true, "user:5": true, "user:*": true, `user:""`: false, "login:*": false, "since:1h": false, "-since:1h": true, "kind:bind": true, "pid:*": false, "process:*": false, "dns": true,
 	} {
 		if got := mustParse(t, src).MatchSocket(bare); got != want {
 			t.Errorf("owner unknown: %q: %v, want %v", src, got, want)

@@ -158,12 +158,15 @@ func (s *subject) text(id fieldID, pat *pattern, exact bool) bool {
 	case fAncestor:
 		return s.ancestor(pat)
 	case fUser:
-		uid, has := s.uid()
-		return pat.match(p.User, true) && (p.User != "" || !has) || has && pat.isNum && pat.num == uid
+		uid := uint32(activity.NoID)
+		if n, has := s.uid(); has {
+			uid = uint32(n)
+		}
+		return matchUser(p.User, uid, pat)
 	case fEUser:
-		return pat.match(p.EffectiveUser, true) || isID(pat, p.EUID)
+		return matchUser(p.EffectiveUser, p.EUID, pat)
 	case fLogin:
-		return pat.match(p.LoginUser, true) || isID(pat, p.LoginUID)
+		return matchUser(p.LoginUser, p.LoginUID, pat)
 	case fUnit:
 		return matchUnit(p.Unit.Name, pat, exact)
 	case fContainer:
@@ -213,8 +216,13 @@ func isProcess(p *activity.Process, pat *pattern) bool {
 	return p.Exe != "" && pat.match(p.Exe[i+1:], true)
 }
 
-func isID(pat *pattern, id uint32) bool {
-	return pat.isNum && id != activity.NoID && pat.num == uint64(id)
+// matchUser matches a user by name or number; one whose name is not known has
+// a value all the same.
+func matchUser(name string, id uint32, pat *pattern) bool {
+	if name != "" || id == activity.NoID {
+		return pat.match(name, true) || id != activity.NoID && pat.isNum && pat.num == uint64(id)
+	}
+	return pat.shape == shapeAny || pat.isNum && pat.num == uint64(id)
 }
 
 // isDigits reports whether the pattern is the beginning of a hexadecimal id.
