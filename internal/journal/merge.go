@@ -48,35 +48,42 @@ type outline struct {
 	ranges   []span64
 }
 
-// mergeable finds the first run of neighbours that are worth merging: none is
-// larger than the others together, so that a segment is rewritten only when it
-// at least doubles.
+// mergeable finds the first run of neighbours that are worth merging.
 func (w *Writer) mergeable(pieces []piece) ([]outline, error) {
 	var run []outline
 	for _, p := range pieces {
 		if p.live {
-			run = nil
-			continue
+			break
 		}
 		o, err := w.outline(p)
 		if err != nil {
 			return nil, err
 		}
 		run = append(run, o)
-		for len(run) > 0 && !w.fits(run) {
+		for !w.fits(run) {
 			run = run[1:]
 		}
-		if len(run) == maxMerge || len(run) >= minMerge && 2*rowsOf(run) > uint64(w.cfg.MergeRows) {
-			break
+		if r := worthwhile(run); len(r) == maxMerge || r != nil && 2*rowsOf(r) > uint64(w.cfg.MergeRows) {
+			return r, nil
+		}
+		if len(run) == maxMerge {
+			run = run[1:]
 		}
 	}
+	return worthwhile(run), nil
+}
+
+// worthwhile returns the end of a run in which no segment is larger than the
+// others together, so that a segment is rewritten only when it at least
+// doubles; nil if that is too short.
+func worthwhile(run []outline) []outline {
 	for len(run) >= minMerge && 2*largest(run) > rowsOf(run) {
 		run = run[1:]
 	}
 	if len(run) < minMerge {
-		return nil, nil
+		return nil
 	}
-	return run, nil
+	return run
 }
 
 func (w *Writer) fits(run []outline) bool {
@@ -84,7 +91,7 @@ func (w *Writer) fits(run []outline) bool {
 	for _, o := range run {
 		from, to = min(from, o.from), max(to, o.to)
 	}
-	return rowsOf(run) <= uint64(w.cfg.MergeRows) && time.Duration(to-from) <= maxMergeSpan
+	return len(run) == 1 || rowsOf(run) <= uint64(w.cfg.MergeRows) && time.Duration(to-from) <= maxMergeSpan
 }
 
 func rowsOf(run []outline) (n uint64) {

@@ -249,24 +249,3 @@ func (r *Reader) modules(p piece) (map[activity.ModuleSetID]*activity.ModuleSet,
 	}
 	return l.modules(), nil
 }
-
-// Rollups gives every row of the segments' roll-ups to visit, and visitPeer,
-// either of which may be nil. The same key comes once for each segment. Events
-// of live logs are not in it.
-func (r *Reader) Rollups(ctx context.Context, visit func(*Rollup) error, visitPeer func(*Peer) error) error {
-	l, err := list(r.dir)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, p := range l.pieces {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if p.live {
-			continue
-		}
-		errs = append(errs, r.fault(p, readRollup(filepath.Join(r.dir, p.name), visit, visitPeer)))
-	}
-	return errors.Join(errs...)
-}

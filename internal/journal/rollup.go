@@ -1,9 +1,7 @@
 package journal
 
 import (
-	"cmp"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -91,7 +89,7 @@ func newRollup() *rollup {
 
 func (r *rollup) add(e *activity.Event) {
 	t := tally{events: 1, rx: e.Rx, tx: e.Tx, first: e.Time, last: e.Time}
-	k := rollupKey{hour: e.Time - mod(e.Time, int64(time.Hour)), service: e.Service(), proto: e.Proto, kind: e.Kind, reason: e.Reason}
+	k := rollupKey{hour: e.Time - mod(e.Time, nsPerHour), service: e.Service(), proto: e.Proto, kind: e.Kind, reason: e.Reason}
 	if e.Process != nil {
 		k.process = e.Process.ID
 	}
@@ -115,6 +113,8 @@ func (r *rollup) peer(k peerKey) *tally {
 	}
 	return t
 }
+
+const nsPerHour = int64(time.Hour)
 
 // mod is the non-negative remainder, also for times before 1970.
 func mod(v, m int64) int64 {
@@ -156,10 +156,7 @@ func (r *rollup) rows() []Rollup {
 		rows = append(rows, Rollup{k.hour, k.proto.String(), uint32(k.service), uint64(k.process), k.kind.String(), k.reason.String(),
 			t.events, t.rx, t.tx, t.first, t.last})
 	}
-	slices.SortFunc(rows, func(a, b Rollup) int {
-		return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Process, b.Process),
-			cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
-	})
+	slices.SortFunc(rows, compareRollups)
 	return rows
 }
 
@@ -179,7 +176,7 @@ func (r *rollup) peerRows() []Peer {
 	if rest.events > 0 {
 		rows = append(rows, Peer{Events: rest.events, Rx: rest.rx, Tx: rest.tx, First: rest.first, Last: rest.last})
 	}
-	slices.SortFunc(rows, func(a, b Peer) int { return cmp.Or(cmp.Compare(a.Process, b.Process), cmp.Compare(a.Remote, b.Remote)) })
+	slices.SortFunc(rows, comparePeers)
 	return rows
 }
 
@@ -205,17 +202,4 @@ func addrText(a netip.Addr) string {
 		return ""
 	}
 	return a.WithZone("").String()
-}
-
-// readRollup gives the rows of a segment's roll-ups to two functions.
-func readRollup(dir string, visit func(*Rollup) error, visitPeer func(*Peer) error) error {
-	if visit != nil {
-		if err := readTable(filepath.Join(dir, rollupFile), visit); err != nil {
-			return err
-		}
-	}
-	if visitPeer != nil {
-		return readTable(filepath.Join(dir, peersFile), visitPeer)
-	}
-	return nil
 }
