@@ -24,7 +24,7 @@ check:
 package:
 	scripts/package
 
-# Measurements; bench/README.md tells what each says.
+# Measurements: ratios within one run, see bench/.
 bench:
 	scripts/setup-test-deps
 	scripts/bench

@@ -29,7 +29,7 @@ type Config struct {
 	ProcessArgs string // full, redacted or none
 
 	ClassicEnabled  bool   // write PR-INITIAL, PR-PORTS and PR-PIDS
-	ClassicDir      string // their directory; "": Dir
+	ClassicDir      string // their directory; "": classic in Dir
 	ClassicModules  string // changed or every
 	ClassicPorts    string // all or listeners
 	ClassicMaxBytes int64  // rotate all three at this size of one
@@ -70,7 +70,7 @@ func settings() []setting {
 			return &choiceValue{&c.ProcessArgs, []string{"full", "redacted", "none"}}
 		}},
 		{"classic.enabled", "write the three classic logs too", func(c *Config) pflag.Value { return &boolValue{&c.ClassicEnabled} }},
-		{"classic.dir", "directory of the classic logs, if not that of the record", func(c *Config) pflag.Value { return &textValue{&c.ClassicDir, false} }},
+		{"classic.dir", "directory of the classic logs; if not set, classic in that of the record", func(c *Config) pflag.Value { return &textValue{&c.ClassicDir, false} }},
 		{"classic.modules", "when PR-PIDS lists a process's modules again", func(c *Config) pflag.Value {
 			return &choiceValue{&c.ClassicModules, []string{"changed", "every"}}
 		}},
