@@ -32,7 +32,7 @@ bench:
 # The capture tests on other kernels, in small virtual machines.
 test-kernels:
 	scripts/setup-test-deps
-	scripts/test-kernels
+	scripts/vm/test-kernels
 
 # The BPF objects from their C sources; fails when they change.
 generate:
