@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -109,14 +110,17 @@ func act(role string, args []string) {
 		s, own := dial(netip.MustParseAddrPort(args[0]))
 		tell(report{Local: own.String()})
 		await()
-		must("dup", unix.Dup3(s, 3, 0))
-		must("exec", syscall.Exec("/proc/self/exe", []string{"portgen", "child", "user-fd3"}, os.Environ()))
-	case "user-fd3": // sends on descriptor 3
+		_, err := unix.FcntlInt(uintptr(s), unix.F_SETFD, 0)
+		must("keep over exec", err)
+		must("exec", syscall.Exec("/proc/self/exe", []string{"portgen", "child", "user", strconv.Itoa(s)}, os.Environ()))
+	case "user": // FD: sends on it
+		s, err := strconv.Atoi(args[0])
+		must("parse descriptor", err)
 		introduce()
 		await()
-		write(3, 6)
+		write(s, 6)
 		tell(report{})
-		rawClose(3)
+		rawClose(s)
 	case "serve-fd3": // accepts once on descriptor 3
 		introduce()
 		await()
