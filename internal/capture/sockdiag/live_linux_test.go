@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 // role is the environment variable that makes the test binary one of the
@@ -25,6 +26,8 @@ func TestMain(m *testing.M) {
 	case "wait": // holds whatever it inherited until its input ends
 		fmt.Println("ready")
 		_, _ = os.Stdin.Read(make([]byte, 1))
+	case "unprivileged":
+		os.Exit(runUnprivileged())
 	case "listen": // in a namespace of its own
 		os.Exit(runListen())
 	}
@@ -64,9 +67,7 @@ func loopbackUp() error {
 // The thread ends with the test's goroutine.
 func inNamespace(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to make a network namespace")
-	}
+	testutil.Root(t, "a network namespace")
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatalf("unshare: %v", err)
@@ -112,7 +113,7 @@ func (g *rig) until(what string, match func(*activity.Observation) bool) activit
 	for {
 		var o activity.Observation
 		if err := g.Read(&o); err != nil {
-			for _, o := range g.seen {
+			for _, o := range g.seen[max(0, len(g.seen)-30):] {
 				g.t.Logf("seen: %d %v %v->%v owner %v flags %x", o.What, o.Event.Kind, o.Event.Local, o.Event.Remote, o.Event.Owner, o.Event.Flags)
 			}
 			g.t.Fatalf("waiting for %s: %v", what, err)

@@ -261,7 +261,7 @@ func (t *table) dead(r *row, at stamp) {
 		return
 	}
 	if r.local.Port() == 0 || r.proto == activity.TCP && !r.remote.IsValid() {
-		return // never had a port, or listened unseen if it listened at all
+		return // it never had a port, or may have listened, or was bound only, or has disconnected
 	}
 	t.passed(r, at, true)
 }

@@ -223,23 +223,26 @@ func failure(v *activity.Event, last *row) {
 	}
 }
 
-// closing sets the counters of a connection that ended. Without a notification
-// they are those of the last scan, and named unknown.
+// closing sets the counters of a connection that ended. Where its notification
+// does not tell them, they are those of the last scan, and named unknown.
 func (t *table) closing(v *activity.Event, e *entry, last *row) {
 	v.Unknown |= activity.FactCloser
-	i := &e.row.info
-	if last != nil {
-		i = &last.info
-	}
-	if last == nil || !i.known {
-		v.Unknown |= activity.FactBytes | activity.FactPackets | activity.FactRTT | activity.FactRetransmits | activity.FactReason
-	}
-	v.Tx, v.RTT, v.Retransmits = i.tx(), i.rtt, i.retransmits
-	v.RxPackets, v.TxPackets = uint64(i.segsIn), uint64(i.segsOut)
-	if last == nil || !i.known {
-		v.Rx = i.rx(peerClosed(e.row.state))
+	if last == nil || !last.info.known || !last.remote.IsValid() {
+		v.Unknown |= activity.FactBytes | activity.FactPackets | activity.FactRTT | activity.FactRetransmits
+		count(v, &e.row.info)
+		v.Rx = e.row.info.rx(peerClosed(e.row.state))
+		if last == nil || last.remote.IsValid() {
+			v.Unknown |= activity.FactReason
+			return
+		}
+		// close(2) after SO_LINGER with no time, or connect(2) to AF_UNSPEC:
+		// tcp_disconnect has sent an RST, and wiped the counters and the remote.
+		v.Reason = activity.ReasonReset
+		v.Flags |= activity.FlagReset | activity.FlagReasonGuess
 		return
 	}
+	i := &last.info
+	count(v, i)
 	s := sideOpened
 	if e.kind == activity.KindAccept {
 		s = sideAccepted
@@ -259,6 +262,11 @@ func (t *table) closing(v *activity.Event, e *entry, last *row) {
 	if !sure {
 		v.Unknown |= activity.FactBytes
 	}
+}
+
+func count(v *activity.Event, i *tcpInfo) {
+	v.Tx, v.RTT, v.Retransmits = i.tx(), i.rtt, i.retransmits
+	v.RxPackets, v.TxPackets = uint64(i.segsIn), uint64(i.segsOut)
 }
 
 // tookFin tells whether bytesReceived of a closed connection counts the peer's
