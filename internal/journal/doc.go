@@ -3,7 +3,7 @@
 // readable by any process while a recorder writes.
 //
 // One process writes, under a lock; within it one goroutine calls Append,
-// Flush and Sync, and another may call Seal, Merge and Retain. Readers take no
+// and Flush, and another may call Sync, Seal, Merge and Retain. Readers take no
 // lock. docs/JOURNAL.md documents every file, frame and column.
 //
 // Everything is ordered by position, a pair of recorder epoch and sequence

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -122,7 +123,7 @@ func (w *Writer) merge(ctx context.Context, run []outline) error {
 		r.Inputs = append(r.Inputs, o.name)
 		r.Ranges = joinRanges(r.Ranges, o.ranges)
 	}
-	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, r.Segment+tmpSuffix), newZstd())
+	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, r.Segment+tmpSuffix), newZstd(zstd.SpeedDefault))
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/klauspost/compress/zstd"
+
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
@@ -52,7 +54,7 @@ func (w *Writer) seal(ctx context.Context, name string) error {
 	}
 	first := pos{ranges[0].Epoch, min(ranges[0].First, firstOf(name).seq)}
 	seg := segmentName(first, pos{ranges[0].Epoch, ranges[0].Last})
-	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, seg+tmpSuffix), newZstd())
+	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, seg+tmpSuffix), newZstd(zstd.SpeedFastest))
 	if err != nil {
 		return err
 	}

@@ -1,11 +1,13 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,9 +59,9 @@ func (c *Config) setDefaults() error {
 	return nil
 }
 
-// Writer appends to a journal. Append, Modules, Flush, Sync and Close belong to
-// one goroutine; Seal, Merge and Retain may be called from another; Sealable,
-// Dropped and Err from any.
+// Writer appends to a journal. Append, Process, Modules, Flush, Close and Finish
+// belong to one goroutine; Sync, Seal, Merge and Retain may be called from
+// others; Sealable, Dropped and Err from any.
 type Writer struct {
 	cfg   Config
 	lock  *os.File
@@ -68,11 +70,12 @@ type Writer struct {
 	last  pos    // position of the newest event
 	crc   *crc32.Table
 
-	f       *os.File // the live log; nil until there is something to write
-	size    int64    // bytes of f that are in the kernel's hands, perhaps ending inside a frame
-	buf     []byte   // what follows them
-	rows    int      // events in f and buf
-	named   bool     // the name of f is on the disk
+	files   sync.Mutex // guards f, named and unsaved against Sync; held for moments
+	f       *os.File   // the live log; nil until there is something to write
+	size    int64      // bytes of f that are in the kernel's hands, perhaps ending inside a frame
+	buf     []byte     // what follows them
+	rows    int        // events in f and buf
+	named   bool       // the name of f is on the disk
 	started time.Time
 	unsaved []*os.File // rotated live logs that are not yet on the disk
 
@@ -88,6 +91,7 @@ type Writer struct {
 	rotated []string // guarded by mu: names of live logs to seal, oldest first
 
 	sealing sync.Mutex // one of Seal, Merge, Retain at a time
+	syncing sync.Mutex // one Sync at a time
 }
 
 // Open takes the journal in cfg.Dir for writing, creating it if need be, and
@@ -285,57 +289,101 @@ func (w *Writer) begin() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("create live log: %w", err), f.Close(), os.Remove(path))
 	}
-	w.f, w.size, w.started, w.named = f, int64(len(h)), w.cfg.Now(), false
+	w.files.Lock()
+	w.f, w.named = f, false
+	w.files.Unlock()
+	w.size, w.started = int64(len(h)), w.cfg.Now()
 	return nil
 }
 
 // rotate ends the live log and makes it Sealable. All of it is written.
 func (w *Writer) rotate() error {
-	w.unsaved = append(w.unsaved, w.f)
 	w.mu.Lock()
 	w.rotated = append(w.rotated, filepath.Base(w.f.Name()))
 	w.mu.Unlock()
-	w.f, w.size, w.rows = nil, 0, 0
+	w.files.Lock()
+	w.unsaved = append(w.unsaved, w.f)
+	w.f = nil
+	n := len(w.unsaved)
+	w.files.Unlock()
+	w.size, w.rows = 0, 0
 	w.forget()
-	if len(w.unsaved) > 8 { // nobody calls Sync: bound the open files
-		return w.syncRotated()
+	if n > maxUnsaved {
+		return w.Sync()
 	}
 	return nil
 }
 
-func (w *Writer) syncRotated() error {
-	for len(w.unsaved) > 0 {
-		f := w.unsaved[0]
-		if err := syncData(f); err != nil {
-			return fmt.Errorf("sync live log: %w", err)
-		}
-		w.unsaved = w.unsaved[1:]
-		if err := f.Close(); err != nil {
-			return fmt.Errorf("close live log: %w", err)
-		}
-	}
-	w.unsaved = nil
-	return nil
-}
+// maxUnsaved bounds the open files where nobody calls Sync.
+const maxUnsaved = 32
 
-// Sync puts what Flush has written on the disk.
+// Sync puts what Flush has written on the disk. It may run beside Append and
+// Flush, on another goroutine: a slow disk then holds nobody up.
 func (w *Writer) Sync() error {
-	err := w.syncRotated()
-	if err == nil && w.f != nil {
-		if err = syncData(w.f); err != nil {
-			err = fmt.Errorf("sync live log: %w", err)
-		}
-	}
-	if err == nil && !w.named {
+	w.syncing.Lock()
+	defer w.syncing.Unlock()
+	w.files.Lock()
+	f, named, unsaved := w.f, w.named, slices.Clone(w.unsaved)
+	w.files.Unlock()
+	err := w.syncFiles(f, unsaved)
+	if err == nil && !named {
 		if err = syncDir(w.cfg.Dir); err != nil {
 			err = fmt.Errorf("sync journal: %w", err)
 		}
-		w.named = err == nil
+		w.files.Lock()
+		w.named = w.named || err == nil && w.f == f
+		w.files.Unlock()
 	}
 	if err != nil {
-		w.failed(err)
+		w.err.Store(&err)
 	}
 	return err
+}
+
+// syncFiles syncs f and the rotated logs before it, and closes those. f may be
+// rotated meanwhile, but only Sync closes what was.
+func (w *Writer) syncFiles(f *os.File, unsaved []*os.File) error {
+	for _, u := range unsaved {
+		if err := syncData(u); err != nil {
+			return fmt.Errorf("sync live log: %w", err)
+		}
+		w.files.Lock()
+		w.unsaved = w.unsaved[1:]
+		w.files.Unlock()
+		if err := u.Close(); err != nil {
+			return fmt.Errorf("close live log: %w", err)
+		}
+	}
+	if f == nil {
+		return nil
+	}
+	if err := syncData(f); err != nil {
+		return fmt.Errorf("sync live log: %w", err)
+	}
+	return nil
+}
+
+// Process takes a process, or a later revision of one, into the record without
+// an event that names it.
+func (w *Writer) Process(p *activity.Process) {
+	if !w.loss.active && len(w.buf) < bufferBytes {
+		w.intern(p)
+		w.relieve()
+	}
+}
+
+// Finish ends the record in good order: all of it is written, sealed into
+// segments and on the disk. The Writer is closed, also on an error; what could
+// not be sealed is by the next Open.
+func (w *Writer) Finish(ctx context.Context) error {
+	err := w.Flush()
+	if err == nil && w.f != nil && w.rows > 0 {
+		err = w.rotate()
+	}
+	for err == nil && w.Sealable() {
+		err = w.Seal(ctx)
+	}
+	return errors.Join(err, w.Close())
 }
 
 // Close writes and syncs what is left and gives the journal free. The live log
