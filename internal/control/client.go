@@ -48,6 +48,8 @@ func newClient(ctx context.Context, conn net.Conn) (*Client, error) {
 	return c, nil
 }
 
+// hello is said first by the client: a stranger that is no client of ours, such
+// as a browser, shows itself before the recorder has said anything.
 func (c *Client) hello() error {
 	if _, err := c.conn.Write(appendHello(nil, 0)); err != nil {
 		return err
@@ -110,6 +112,8 @@ func (c *Client) ask(ctx context.Context, what string, request []byte, each func
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	defer c.watch(ctx)()
+	// An answer of which a part was left unread would be taken for the next
+	// request's: such a connection is of no more use.
 	whole, err := c.exchange(request, each)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", what, c.cause(ctx, err))
@@ -263,8 +267,12 @@ type processes map[activity.ProcessID]*activity.Process
 
 func (k processes) get(id activity.ProcessID) *activity.Process { return k[id] }
 
+// forget keeps pace with the server's sender, which will send again what is
+// named again. Events that were yielded keep their processes.
 func (k processes) forget() { clear(k) }
 
+// add takes a batch of processes. A later revision replaces the one before, for
+// the records that follow.
 func (k processes) add(b []byte) error {
 	for len(b) > 0 {
 		rec, rest, err := nextRecord(b)

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 var addrs = cmpopts.EquateComparable(netip.AddrPort{}, netip.Addr{})
@@ -98,7 +99,7 @@ func allow(net.Conn) error { return nil }
 // left of it.
 func serve(t testing.TB, h Handler) (*Server, *pipes, context.CancelFunc) {
 	t.Helper()
-	before := runtime.NumGoroutine()
+	testutil.NoLeaks(t)
 	p := newPipes()
 	s := newServer(p, allow)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -109,21 +110,8 @@ func serve(t testing.TB, h Handler) (*Server, *pipes, context.CancelFunc) {
 		if err := <-done; err != nil {
 			t.Errorf("Serve: %v", err)
 		}
-		checkGoroutines(t, before)
 	})
 	return s, p, cancel
-}
-
-// checkGoroutines waits until no more goroutines run than before: the last of
-// them may be on its way out.
-func checkGoroutines(t testing.TB, before int) {
-	t.Helper()
-	for end := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
-		if time.Now().After(end) {
-			b := make([]byte, 1<<16)
-			t.Fatalf("goroutines left:\n%s", b[:runtime.Stack(b, true)])
-		}
-	}
 }
 
 func process(n int) *activity.Process {
@@ -312,4 +300,42 @@ func TestRefusesStranger(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Errorf("Serve: %v", err)
 	}
+}
+
+// Where there is no control socket the recorder has a nil Server.
+func TestNilServer(t *testing.T) {
+	var s *Server
+	s.Publish(&activity.Event{})
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Out of descriptors, accept(2) fails for a while: the server is there again
+// afterwards.
+func TestAcceptErrors(t *testing.T) {
+	p := &failingPipes{pipes: newPipes(), fail: 2}
+	s := newServer(p, allow)
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(t.Context(), &recorder{}) }()
+	if err := p.dial(t).Status(t.Context(), new(any)); err != nil {
+		t.Error(err)
+	}
+	s.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+type failingPipes struct {
+	*pipes
+	fail int
+}
+
+func (p *failingPipes) Accept() (net.Conn, error) {
+	if p.fail > 0 {
+		p.fail--
+		return nil, errors.New("too many open files")
+	}
+	return p.pipes.Accept()
 }

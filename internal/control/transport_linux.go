@@ -62,6 +62,8 @@ func listen(path string) (net.Listener, func(net.Conn) error, error) {
 	return &unixListener{UnixListener: l, path: path, file: file}, func(c net.Conn) error { return authorize(c, path) }, nil
 }
 
+// lockDir takes a lock that needs no file of its own: flock(2) works on a
+// directory, and ends with the process whatever becomes of it.
 func lockDir(dir string) (unlock func(), err error) {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -126,6 +128,10 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 	}
 	return nil, explainLength(path, err)
 }
+
+// admit gives the socket file to a group. Its own user may do so without
+// privilege for a group that it is a member of (chown(2)).
+func admit(l net.Listener, gid int) error { return os.Chown(l.Addr().String(), -1, gid) }
 
 // hint names who may connect.
 func hint(path string) string {
@@ -194,6 +200,8 @@ func peerGroups(c net.Conn) (groups []uint32, err error) {
 	return groups, nil
 }
 
+// withFD keeps the descriptor open while f uses it, and off the file's blocking
+// mode, which File would change.
 func withFD(c net.Conn, f func(fd int)) error {
 	u, ok := c.(*net.UnixConn)
 	if !ok {

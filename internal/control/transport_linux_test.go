@@ -3,14 +3,19 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 func serveUnix(t testing.TB, path string, h Handler) *Server {
@@ -223,6 +228,83 @@ func TestAdmits(t *testing.T) {
 			t.Errorf("%+v: %v", tt, got)
 		}
 	}
+}
+
+// Another user is kept out by the socket's mode, by its credentials where the
+// mode was widened, and let in as a member of the socket's group.
+func TestOtherUsers(t *testing.T) {
+	testutil.Root(t, "becoming another user")
+	const gid = 54242
+	dir, err := os.MkdirTemp("", "control")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "s")
+	s := serveUnix(t, path, &recorder{})
+	exe := copyTest(t, dir)
+	try := func(groups ...uint32) string {
+		cmd := exec.Command(exe, "-test.run=^TestDialHelper$", "-test.v")
+		cmd.Env = []string{"CONTROL_DIAL=" + path}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, Groups: groups}}
+		out, err := cmd.CombinedOutput()
+		_, said, ok := strings.Cut(string(out), "dial: ")
+		if err != nil || !ok {
+			t.Fatalf("%v: %s", err, out)
+		}
+		said, _, _ = strings.Cut(said, "\n")
+		return said
+	}
+	want := "connect to the recorder: permission denied: " + path + "; run this as root"
+	if got := try(); got != want {
+		t.Errorf("mode 0660: %q", got)
+	}
+	if err := os.Chmod(path, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if got := try(gid); got != "connect to the recorder: permission denied: uid 65534; run this as root" {
+		t.Errorf("mode 0666: %q", got)
+	}
+	if err := s.Admit(gid); err != nil {
+		t.Fatal(err)
+	}
+	if got := try(7); got != "connect to the recorder: permission denied: uid 65534; run this as root or as a member of group 54242" {
+		t.Errorf("other group: %q", got)
+	}
+	if got := try(7, gid); got != "<nil>" {
+		t.Errorf("member: %q", got)
+	}
+}
+
+// TestDialHelper is the other user's process.
+func TestDialHelper(t *testing.T) {
+	path := os.Getenv("CONTROL_DIAL")
+	if path == "" {
+		return // only TestOtherUsers runs it to a purpose
+	}
+	_, err := Dial(t.Context(), path)
+	fmt.Println("dial:", err)
+}
+
+// copyTest puts this test's program where any user can run it.
+func copyTest(t *testing.T, dir string) string {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(exe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(dir, "test")
+	if err := os.WriteFile(name, b, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return name
 }
 
 // The aim is 30 ms for 50,000 sockets, from request to the last one decoded.

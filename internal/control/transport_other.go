@@ -17,3 +17,5 @@ func listen(string) (net.Listener, func(net.Conn) error, error) {
 func dial(context.Context, string) (net.Conn, error) {
 	return nil, fmt.Errorf("%w on %s", ErrUnsupported, runtime.GOOS)
 }
+
+func admit(net.Listener, int) error { return fmt.Errorf("%w on %s", ErrUnsupported, runtime.GOOS) }
