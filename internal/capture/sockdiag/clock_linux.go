@@ -13,3 +13,11 @@ func now() stamp {
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts)
 	return stamp{boot: uint64(ts.Nano()), utc: time.Now().UnixNano()}
 }
+
+// threadTime is the processor time of the calling thread, in user and kernel
+// mode.
+func threadTime() time.Duration {
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &ts)
+	return time.Duration(ts.Nano())
+}

@@ -65,7 +65,7 @@ func loopbackUp() error {
 
 // inNamespace runs the rest of the test on a thread in a new network namespace.
 // The thread ends with the test's goroutine.
-func inNamespace(t *testing.T) {
+func inNamespace(t testing.TB) {
 	t.Helper()
 	testutil.Root(t, "a network namespace")
 	runtime.LockOSThread()

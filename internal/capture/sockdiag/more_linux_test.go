@@ -411,6 +411,17 @@ func TestOverrun(t *testing.T) {
 		eof(t, a)
 		a.Close()
 	}
+	// The kernel notifies from a work queue, in its own time.
+	for end := time.Now().Add(20 * time.Second); ; {
+		n, err := g.spaces.own.watches[0].dropCount()
+		if err != nil || time.Now().After(end) {
+			t.Fatalf("no notification dropped: %v", err)
+		}
+		if n > 0 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
 	observed := uint64(0)
 	g.until("every close observed or lost", func(o *activity.Observation) bool {
 		if o.What == activity.WhatEvent && o.Event.Kind == activity.KindClose && o.Event.Provenance == activity.Observed {

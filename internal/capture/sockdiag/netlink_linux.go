@@ -273,9 +273,20 @@ func (w *watch) drain(buf []byte, limit int, yield func(*row)) (lost uint64, mor
 	return lost, true, nil
 }
 
-// dropped reads the socket's own count of messages that found its buffer full,
+// dropped returns how many messages found the buffer full since the last call,
 // which ENOBUFS only announces.
 func (w *watch) dropped() (uint64, error) {
+	n, err := w.dropCount()
+	if err != nil {
+		return 0, err
+	}
+	lost := n - w.drops // wraps as the kernel's counter does
+	w.drops = n
+	return uint64(lost), nil
+}
+
+// dropCount reads the socket's own count of dropped messages.
+func (w *watch) dropCount() (uint32, error) {
 	var info [unix.SK_MEMINFO_VARS]uint32
 	size := uint32(unsafe.Sizeof(info))
 	_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, uintptr(w.fd), unix.SOL_SOCKET, unix.SO_MEMINFO,
@@ -283,8 +294,5 @@ func (w *watch) dropped() (uint64, error) {
 	if errno != 0 {
 		return 0, fmt.Errorf("dropped destroy notifications: %w", errno)
 	}
-	n := info[unix.SK_MEMINFO_DROPS]
-	lost := n - w.drops // wraps as the kernel's counter does
-	w.drops = n
-	return uint64(lost), nil
+	return info[unix.SK_MEMINFO_DROPS], nil
 }

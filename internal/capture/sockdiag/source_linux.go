@@ -3,6 +3,7 @@ package sockdiag
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,9 +227,22 @@ func (s *Source) drain(w *watch) error {
 	return nil
 }
 
-// scan compares the sockets of all namespaces with those of the scan before.
+// scan compares the sockets of all namespaces with those of the scan before, and
+// sets when the next is due by the processor time that this one took.
 func (s *Source) scan(full bool) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	before := threadTime()
 	at := now()
+	if err := s.compare(at, full); err != nil {
+		return err
+	}
+	s.pause = nextInterval(s.cfg, s.pause, threadTime()-before, s.table.changed)
+	s.next = now().boot + uint64(s.pause)
+	return nil
+}
+
+func (s *Source) compare(at stamp, full bool) error {
 	if err := s.spaces.refresh(at); err != nil {
 		return err
 	}
@@ -254,9 +268,6 @@ func (s *Source) scan(full bool) error {
 		return err
 	}
 	s.table.settle(want)
-	end := now()
-	s.pause = nextInterval(s.cfg, s.pause, time.Duration(end.boot-at.boot), s.table.changed)
-	s.next = end.boot + uint64(s.pause)
 	return nil
 }
 
