@@ -21,6 +21,7 @@ type Verifier struct {
 	log   *Log
 	procs map[int]*Proc
 	wants []Expect
+	met   []bool
 	next  []int32       // wants of the same key, a list; -1 ends it
 	first map[key]int32 // head of the list
 	rep   Report
@@ -79,6 +80,7 @@ func (v *Verifier) want(x Expect) {
 	}
 	v.first[k] = int32(len(v.wants))
 	v.wants = append(v.wants, x)
+	v.met = append(v.met, false)
 	v.next = append(v.next, head)
 	if !x.May {
 		v.count(&x, func(c *Count) { c.Made++ })
@@ -147,6 +149,7 @@ func (v *Verifier) take(e *activity.Event) int32 {
 			}
 		}
 	}
+	v.met[best] = true
 	switch {
 	case bestPrev >= 0:
 		v.next[bestPrev] = v.next[best]
@@ -327,19 +330,17 @@ func (v *Verifier) Report() *Report {
 		r.Rows[k] = c
 	}
 	r.Examples = slices.Clone(v.rep.Examples)
-	for _, head := range v.first {
-		for i := head; i >= 0; i = v.next[i] {
-			x := &v.wants[i]
-			if x.May {
-				continue
-			}
-			row := Row{x.Kind, x.End}
-			c := r.Rows[row]
-			c.Missing++
-			r.Rows[row] = c
-			if len(r.Examples) < maxExamples {
-				r.Examples = append(r.Examples, fmt.Sprintf("%s: missing: %s %s %v %v", x.Case, x.Kind, x.Proto, x.Local, x.Remote))
-			}
+	for i := range v.wants {
+		x := &v.wants[i]
+		if v.met[i] || x.May {
+			continue
+		}
+		row := Row{x.Kind, x.End}
+		c := r.Rows[row]
+		c.Missing++
+		r.Rows[row] = c
+		if len(r.Examples) < maxExamples {
+			r.Examples = append(r.Examples, fmt.Sprintf("%s: missing: %s %s %v %v", x.Case, x.Kind, x.Proto, x.Local, x.Remote))
 		}
 	}
 	return &r
