@@ -69,6 +69,7 @@ const (
 	FlagReasonGuess                   // Reason is concluded from circumstances, the kernel gave no errno
 	FlagMPTCP                         // a Multipath TCP subflow (RFC 8684)
 	FlagTruncated                     // flow counters began after the exchange did
+	FlagPeerFirst                     // the peer had ended the connection when this host's process closed it
 )
 
 // Facts name fields of an Event that apply to its kind but are not known.

@@ -254,3 +254,35 @@ func parseWord(what string, names []string, s string) (int, error) {
 	}
 	return 0, fmt.Errorf("unknown %s %q: want one of %s", what, s, strings.TrimPrefix(strings.Join(names, ", "), ", "))
 }
+
+// ReasonOf translates a Linux error number (asm-generic/errno.h) of a failed
+// bind, listen or connect. Zero gives ReasonNone.
+func ReasonOf(errno uint16) Reason {
+	switch errno {
+	case 0:
+		return ReasonNone
+	case 1, 13: // EPERM, EACCES
+		return ReasonDenied
+	case 22, 97, 93, 94, 88, 106: // EINVAL, EAFNOSUPPORT, EPROTONOSUPPORT, ESOCKTNOSUPPORT, ENOTSOCK, EISCONN
+		return ReasonInvalid
+	case 98:
+		return ReasonAddressInUse
+	case 99:
+		return ReasonNoSuchAddress
+	case 101, 100: // ENETUNREACH, ENETDOWN
+		return ReasonNetUnreachable
+	case 104, 32: // ECONNRESET, EPIPE
+		return ReasonReset
+	case 103: // ECONNABORTED
+		return ReasonAborted
+	case 110:
+		return ReasonTimedOut
+	case 111:
+		return ReasonRefused
+	case 113, 112: // EHOSTUNREACH, EHOSTDOWN
+		return ReasonHostUnreachable
+	case 92: // ENOPROTOOPT: ICMP protocol unreachable, as icmp_err_convert has it
+		return ReasonProtoUnreachable
+	}
+	return ReasonOther
+}

@@ -48,3 +48,7 @@ func Open(cfg Config) (Source, error) {
 	}
 	return nil, fmt.Errorf("unknown capture tier %q: want %s, %s or %s", cfg.Tier, Auto, EBPF, Poll)
 }
+
+// Snapshot yields every socket open now, with its holders where this user may
+// see them, from the kernel's tables and without a recorder.
+func Snapshot(yield func(*activity.Socket) bool) error { return snapshot(yield) }

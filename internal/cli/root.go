@@ -16,6 +16,11 @@ import (
 // is one file with its constructor, and one line here.
 func commands() []*cobra.Command {
 	return []*cobra.Command{
+		newRecordCommand(),
+		newListCommand(),
+		newEventsCommand(),
+		newDoctorCommand(),
+		newVerifyCommand(),
 		newServiceCommand(),
 		newVersionCommand(),
 		newCompletionCommand(),

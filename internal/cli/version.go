@@ -75,3 +75,9 @@ func printVersion(w io.Writer, v versionInfo, asJSON bool) error {
 	_, err := fmt.Fprintf(w, "portreporter %s%s %s %s/%s\n", v.Version, built, v.Go, v.OS, v.Arch)
 	return err
 }
+
+// buildVersion is the version in one word.
+func buildVersion() string {
+	build, _ := debug.ReadBuildInfo()
+	return versionOf(released, build).Version
+}

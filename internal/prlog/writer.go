@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -37,7 +38,8 @@ type Config struct {
 	Now      func() time.Time // default time.Now
 
 	// Snapshot returns every socket now, with its process, for the PR-INITIAL
-	// of a set begun later. Without it that file names the one it continues.
+	// of a set begun later. Without it that file names the one it continues. It
+	// is called by Event and Flush, whose caller waits for it.
 	Snapshot func() []activity.Socket
 	// ModuleSet resolves module sets for PR-INITIAL; nil, or a nil answer, is
 	// "could not access".
@@ -51,20 +53,25 @@ const (
 	maxPending   = 1 << 20          // pending bytes at which a full disk loses entries
 	maxSeen      = 1 << 15          // processes remembered within a set
 	snapshotLife = 10 * time.Minute // how long a PR-INITIAL serves the sets that follow by size
-	retryAfter   = time.Second      // between attempts to begin a set
+	retryAfter   = time.Second      // between attempts of what failed
 	manyRows     = 8                // a table up to this size is written every time
 )
 
-// Writer writes the three logs. It is not safe for concurrent use. No error is
-// final: what could not be written is kept up to a bound, counted beyond it,
-// and written when the disk allows.
+// Writer writes the three logs. No error is final: what could not be written is
+// kept up to a bound, counted beyond it, and written when the disk allows. Its
+// methods may be called from several goroutines; the callbacks given to it must
+// not call it back.
 type Writer struct {
-	cfg     Config
-	set     *set // nil until one could be made
-	scratch []byte
+	cfg Config
+
+	mu      sync.Mutex // guards all that follows
+	started bool       // Start was called: Flush may begin sets
+	set     *set       // nil until one could be made
+	scratch []byte     // the text being put together
 
 	midnight  time.Time // when the set ends
-	retry     time.Time // not before this, after a failure
+	retry     time.Time // begin no set before this, after a failure
+	full      time.Time // write nothing before this while too much is pending
 	tableSet  string    // suffix of the set whose PR-INITIAL has the last table
 	tableTime time.Time
 
@@ -124,16 +131,23 @@ func defaulted(s, d string) string {
 // Start begins the first set with the sockets that are open now. On an error
 // the set is begun later, by Event or Flush.
 func (w *Writer) Start(sockets []activity.Socket) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.started = true
 	now := w.now()
 	if err := w.begin(now, sockets, true); err != nil {
 		w.retry = now.Add(retryAfter)
 		return err
 	}
-	return w.Flush()
+	return w.flush()
 }
 
 // Lost returns how many entries could not be written so far.
-func (w *Writer) Lost() uint64 { return w.lost }
+func (w *Writer) Lost() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost
+}
 
 func (w *Writer) now() time.Time { return w.cfg.Now().In(w.cfg.Location) }
 
@@ -232,37 +246,57 @@ func (w *Writer) initialProcess(b []byte, socks []activity.Socket) []byte {
 // other events are none of the classic logs'. table returns the sockets of one
 // process, modules resolves a set; both are called only where their answer is
 // written, and may be nil. The entry reaches the files by Flush, or by itself
-// when enough have gathered. An error says that this entry was lost, or that
-// files could not be written now; the next call tries again.
+// when enough have gathered. While files cannot be written Event tries, and
+// says so with the number of entries lost, once a second.
 func (w *Writer) Event(e *activity.Event, table func(pid uint32) []activity.Socket, modules func(activity.ModuleSetID) *activity.ModuleSet) error {
-	if !w.wants(e) {
+	if !Wanted(e, w.cfg.Ports) {
 		return nil
 	}
-	err := w.rotate()
-	if w.set != nil && w.set.pendingBytes() >= maxPending {
-		err = errors.Join(err, w.flush())
-	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := errors.Join(w.rotate(), w.makeRoom())
 	if w.set == nil || w.set.pendingBytes() >= maxPending {
 		w.lost++
 		w.lostNow++
-		return errors.Join(fmt.Errorf("classic logs: entry lost, %d in all", w.lost), err)
+		if err != nil {
+			err = fmt.Errorf("%w; %d entries lost", err, w.lost)
+		}
+		return err
 	}
 	w.number++
 	w.set.pids.add(w.section(e, table, modules))
 	w.set.ports.add(w.record(e))
 	w.lostNow = 0
-	if w.set.pendingBytes() >= flushBytes {
-		err = errors.Join(err, w.flush())
+	return err
+}
+
+// makeRoom writes once enough is pending, and on a full disk once a second.
+func (w *Writer) makeRoom() error {
+	if w.set == nil || w.set.pendingBytes() < flushBytes || w.waits(w.full) {
+		return nil
+	}
+	err := w.flush()
+	if err != nil {
+		w.full = w.now().Add(retryAfter)
 	}
 	return err
 }
 
-func (w *Writer) wants(e *activity.Event) bool {
+// waits reports whether until is still to come. One that lies further ahead
+// than it was ever put is of a clock that was set back.
+func (w *Writer) waits(until time.Time) bool {
+	now := w.now()
+	return now.Before(until) && !now.Add(retryAfter).Before(until)
+}
+
+// Wanted reports whether an event has an entry in the logs; ports is as in
+// Config, and "" is "all".
+func Wanted(e *activity.Event, ports string) bool {
 	switch e.Kind {
 	case activity.KindListen, activity.KindBind:
 		return true
 	case activity.KindAccept, activity.KindConnect:
-		return e.Proto == activity.TCP && w.cfg.Ports == "all"
+		return e.Proto == activity.TCP && ports != "listeners"
 	}
 	return false
 }
@@ -272,7 +306,7 @@ func (w *Writer) wants(e *activity.Event) bool {
 func (w *Writer) rotate() error {
 	now := w.now()
 	large := w.set != nil && w.cfg.MaxBytes > 0 && w.set.ports.size+w.set.pids.size > w.cfg.MaxBytes
-	if w.set != nil && !large && now.Before(w.midnight) || now.Before(w.retry) && !now.Add(retryAfter).Before(w.retry) {
+	if w.set != nil && !large && now.Before(w.midnight) || w.waits(w.retry) {
 		return nil
 	}
 	// Busy sets follow each other quickly; they share one table of sockets.
@@ -291,8 +325,16 @@ func (w *Writer) rotate() error {
 }
 
 // Flush begins a new set if it is due, and hands all that is pending to the
-// operating system. The recorder calls it every second or so.
-func (w *Writer) Flush() error { return errors.Join(w.rotate(), w.flush()) }
+// operating system. It is to be called every second or so, and does nothing
+// before Start.
+func (w *Writer) Flush() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.started {
+		return nil
+	}
+	return errors.Join(w.rotate(), w.flush())
+}
 
 func (w *Writer) flush() error {
 	if w.set == nil {
@@ -304,8 +346,12 @@ func (w *Writer) flush() error {
 	return nil
 }
 
-// Close writes what is pending and closes the files.
+// Close writes what is pending and closes the files. Nothing is to be called
+// after it but Lost.
 func (w *Writer) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.started = false
 	if w.set == nil {
 		return nil
 	}

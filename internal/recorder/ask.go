@@ -62,18 +62,20 @@ func (r *Recorder) sockets() []activity.Socket {
 	return socks
 }
 
-// Of returns the sockets of one process, for a report on it. It is for callers
-// on the recorder's own goroutine: the Publish function.
-func (r *Recorder) Of(key activity.ProcessKey) []activity.Socket {
-	at := r.procs.byKey[key]
-	if at == nil {
-		return nil
-	}
-	var socks []activity.Socket
-	for s := at.sockets; s != nil; s = s.next {
-		socks = append(socks, s.describe())
-	}
-	return socks
+// Of returns the sockets that one process owns. It may be called from any
+// goroutine while Run runs; ctx bounds the wait.
+func (r *Recorder) Of(ctx context.Context, pid uint32) (socks []activity.Socket, err error) {
+	err = r.do(ctx, func() {
+		for _, at := range r.procs.byKey {
+			if at.key.PID != pid {
+				continue
+			}
+			for s := at.sockets; s != nil; s = s.next {
+				socks = append(socks, s.describe())
+			}
+		}
+	})
+	return socks, err
 }
 
 // Status is the recorder's state, for doctor.

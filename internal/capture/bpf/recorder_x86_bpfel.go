@@ -311,6 +311,7 @@ const (
 	recorderProgSockSend      = "sock_send"
 	recorderVarIdleNs         = "idle_ns"
 	recorderVarIoHooks        = "io_hooks"
+	recorderVarListOnly       = "list_only"
 	recorderVarRingBytes      = "ring_bytes"
 	recorderVarTrampolines    = "trampolines"
 	recorderVarUdpTrampolines = "udp_trampolines"
@@ -422,6 +423,7 @@ type recorderMapSpecs struct {
 type recorderVariableSpecs struct {
 	IdleNs         *ebpf.VariableSpec `ebpf:"idle_ns"`
 	IoHooks        *ebpf.VariableSpec `ebpf:"io_hooks"`
+	ListOnly       *ebpf.VariableSpec `ebpf:"list_only"`
 	RingBytes      *ebpf.VariableSpec `ebpf:"ring_bytes"`
 	Trampolines    *ebpf.VariableSpec `ebpf:"trampolines"`
 	UdpTrampolines *ebpf.VariableSpec `ebpf:"udp_trampolines"`
@@ -485,6 +487,7 @@ func (m *recorderMaps) Close() error {
 type recorderVariables struct {
 	IdleNs         *ebpf.Variable `ebpf:"idle_ns"`
 	IoHooks        *ebpf.Variable `ebpf:"io_hooks"`
+	ListOnly       *ebpf.Variable `ebpf:"list_only"`
 	RingBytes      *ebpf.Variable `ebpf:"ring_bytes"`
 	Trampolines    *ebpf.Variable `ebpf:"trampolines"`
 	UdpTrampolines *ebpf.Variable `ebpf:"udp_trampolines"`

@@ -19,6 +19,7 @@ import (
 // all network namespaces.
 type scanner struct {
 	heldIter, tcpIter, udpIter *link.Iter
+	seedIter                   *link.Iter // nil: sockets that no hook has met stay unmet
 	buf                        *bufio.Reader
 }
 
@@ -36,15 +37,18 @@ func newScanner(l *loaded) (s scanner, err error) {
 		return it
 	}
 	s.heldIter = open("held", "")
+	s.seedIter = open("seed_tcp", "")
 	s.tcpIter = open("live_tcp", "tsocks")
 	s.udpIter = open("live_udp", "usocks")
-	s.buf = bufio.NewReaderSize(nil, 64<<10)
+	s.buf = newScanBuffer()
 	return s, err
 }
 
+func newScanBuffer() *bufio.Reader { return bufio.NewReaderSize(nil, 64<<10) }
+
 func (s *scanner) close() error {
 	var errs []error
-	for _, it := range []*link.Iter{s.heldIter, s.tcpIter, s.udpIter} {
+	for _, it := range []*link.Iter{s.heldIter, s.seedIter, s.tcpIter, s.udpIter} {
 		if it != nil {
 			errs = append(errs, it.Close())
 		}
@@ -75,37 +79,53 @@ func (s *scanner) lines(it *link.Iter, size int, line func([]byte) bool) error {
 	}
 }
 
-// held yields every socket that some process has open, once, with all its
-// holders. It returns their cookies, nil when yield said stop.
+// held returns every socket that some process has open, once, with all its
+// holders, and their places by cookie. MPTCP sockets that were there before the
+// hooks get their cookie on the way where they can.
 //
 // The kernel lists by process, not by socket, so all of it is kept until the
-// end: about 200 bytes a socket.
-func (s *scanner) held(offset int64, yield func(*activity.Socket) bool) (map[uint64]int32, error) {
-	index := map[uint64]int32{}
-	var socks []activity.Socket
-	err := s.lines(s.heldIter, int(unsafe.Sizeof(recorderRecHeld{})), func(b []byte) bool {
+// end: about 300 bytes a socket.
+func (s *scanner) held(offset int64) (socks []activity.Socket, index map[uint64]int32, err error) {
+	socks, index, unmet, err := s.files(offset)
+	if err != nil || len(unmet) == 0 || s.seedIter == nil {
+		return socks, index, err
+	}
+	for ns := range unmet {
+		// Another namespace may be closed to us; its old MPTCP sockets then stay without a cookie.
+		_ = inNetNS(ns, func() error { return s.lines(s.seedIter, 1, func([]byte) bool { return true }) })
+	}
+	socks, index, _, err = s.files(offset)
+	return socks, index, err
+}
+
+// files is one pass over all processes' files. unmet are the network
+// namespaces of sockets without a cookie, each with a process that is in it.
+func (s *scanner) files(offset int64) (socks []activity.Socket, index map[uint64]int32, unmet map[netNS]struct{}, err error) {
+	index = map[uint64]int32{}
+	byInode := map[uint64]int32{} // those without a cookie
+	unmet = map[netNS]struct{}{}
+	err = s.lines(s.heldIter, int(unsafe.Sizeof(recorderRecHeld{})), func(b []byte) bool {
 		r, err := record[recorderRecHeld](b)
 		if err != nil {
 			return false
 		}
 		holder := activity.ProcessKey{PID: r.Tgid, Start: r.Start}
-		if i, ok := index[r.Cookie]; ok {
+		at, key := index, r.Cookie
+		if key == 0 {
+			at, key = byInode, r.Inode
+		}
+		if i, ok := at[key]; ok {
 			socks[i].Holders = addHolder(socks[i].Holders, holder)
 			return true
 		}
-		index[r.Cookie] = int32(len(socks))
+		if r.Cookie == 0 {
+			unmet[netNS{r.Netns, r.Tgid}] = struct{}{}
+		}
+		at[key] = int32(len(socks))
 		socks = append(socks, heldSocket(r, holder, offset))
 		return true
 	})
-	if err != nil {
-		return nil, err
-	}
-	for i := range socks {
-		if !yield(&socks[i]) {
-			return nil, nil
-		}
-	}
-	return index, nil
+	return socks, index, unmet, err
 }
 
 func addHolder(hs []activity.ProcessKey, k activity.ProcessKey) []activity.ProcessKey {

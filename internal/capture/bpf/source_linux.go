@@ -158,9 +158,14 @@ func (s *Source) findPort(e *activity.Event) {
 func (s *Source) Sockets(yield func(*activity.Socket) bool) (asOf uint64, err error) {
 	s.setClock()
 	asOf = bootNow()
-	seen, err := s.scan.held(s.dec.offset, yield)
-	if err != nil || seen == nil {
+	socks, seen, err := s.scan.held(s.dec.offset)
+	if err != nil {
 		return asOf, err
+	}
+	for i := range socks {
+		if !yield(&socks[i]) {
+			return asOf, nil
+		}
 	}
 	for _, proto := range []activity.Proto{activity.TCP, activity.UDP} {
 		more, err := s.scan.live(s.dec.offset, proto, func(k *activity.Socket, _ *recorderRecLive) bool {

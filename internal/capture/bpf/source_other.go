@@ -40,3 +40,6 @@ func (*Source) Info() activity.SourceInfo { return activity.SourceInfo{} }
 
 // Close is never reached.
 func (*Source) Close() error { return nil }
+
+// Snapshot returns an error that wraps ErrUnsupported.
+func Snapshot(func(*activity.Socket) bool) error { return ErrUnsupported }

@@ -168,12 +168,12 @@ int held(struct bpf_iter__task_file *ctx)
 		r.cookie = BPF_CORE_READ(first, __sk_common.skc_cookie.counter);
 		r.backlog = BPF_CORE_READ(first, sk_ack_backlog);
 		held_addr(&r, first);
-		if (!r.cookie) /* no hook has met it: seed_tcp will */
+		if (!r.cookie && !list_only) /* no hook has met it: seed_tcp will */
 			bpf_map_update_elem(&subflows, &key, &o, BPF_ANY);
 	} else if (proto == IPPROTO_UDP) {
 		if (!sk->__sk_common.skc_num)
 			return 0;
-		struct usock *s = bpf_sk_storage_get(&usocks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		struct usock *s = list_only ? NULL : bpf_sk_storage_get(&usocks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (s && !(s->state & S_BOUND)) {
 			s->o = o; s->lport = sk->__sk_common.skc_num; s->state = S_BOUND | S_SEED;
 		}
@@ -183,7 +183,7 @@ int held(struct bpf_iter__task_file *ctx)
 	} else {
 		if (r.state == TCP_CLOSE)
 			return 0;
-		struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+		struct tsock *s = list_only ? NULL : bpf_sk_storage_get(&tsocks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (s && !s->state) {
 			s->o = o; s->lport = sk->__sk_common.skc_num; s->rport = bpf_ntohs(sk->__sk_common.skc_dport);
 			s->state = seed_state(r.state);

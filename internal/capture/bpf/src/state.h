@@ -8,6 +8,7 @@ const volatile __u32 ring_bytes = 16 << 20;
 const volatile __u32 trampolines = 0;      /* the fentry/fexit programs are attached too */
 const volatile __u32 udp_trampolines = 0;  /* they count datagrams; the cgroup hooks leave it to them */
 const volatile __u32 io_hooks = 0;         /* sock_send_length and sock_recv_length are attached (Linux 6.3) */
+const volatile __u32 list_only = 0;        /* the iterators list and leave no trace */
 const volatile __u64 idle_ns = 60000000000ULL; /* a flow without a datagram for so long has ended */
 
 struct owner { __u64 start; __u32 tgid, uid; char comm[16]; };

@@ -1,0 +1,59 @@
+//go:build amd64 || arm64
+
+package bpf
+
+import (
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// Snapshot yields every socket that a process has open now, in all network
+// namespaces, with its holders. It loads one iterator for the moment of the
+// call and leaves no trace in the kernel; it needs CAP_BPF and CAP_PERFMON.
+func Snapshot(yield func(*activity.Socket) bool) error {
+	spec, err := loadRecorder()
+	if err != nil {
+		return fmt.Errorf("read the ebpf object: %w", err)
+	}
+	for n := range spec.Programs {
+		if n != "held" {
+			delete(spec.Programs, n)
+		}
+	}
+	for n := range spec.Maps {
+		switch n {
+		case "tsocks", "usocks", "subflows", ".rodata":
+		default:
+			delete(spec.Maps, n)
+		}
+	}
+	spec.Maps["subflows"].MaxEntries = 64
+	if err := spec.Variables["list_only"].Set(uint32(1)); err != nil {
+		return fmt.Errorf("set list_only: %w", err)
+	}
+	c, err := ebpf.NewCollection(spec)
+	if err != nil {
+		return fmt.Errorf("load the iterator: %s: %w", oneLine(err), err)
+	}
+	defer c.Close()
+	it, err := link.AttachIter(link.IterOptions{Program: c.Programs["held"]})
+	if err != nil {
+		return fmt.Errorf("attach the iterator: %w", err)
+	}
+	defer it.Close()
+	s := scanner{heldIter: it, buf: newScanBuffer()}
+	socks, _, err := s.held(wallOffset())
+	if err != nil {
+		return err
+	}
+	for i := range socks {
+		if !yield(&socks[i]) {
+			break
+		}
+	}
+	return nil
+}

@@ -1,0 +1,264 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/control"
+	"github.com/portreporter/portreporter/internal/filter"
+	"github.com/portreporter/portreporter/internal/journal"
+	"github.com/portreporter/portreporter/internal/render"
+)
+
+func newEventsCommand() *cobra.Command {
+	var f format
+	var follow, complete bool
+	last := -1
+	cmd := &cobra.Command{
+		Use:   "events [FILTER ...]",
+		Short: "Print events from the record",
+		Long: `Print the events of the record that FILTER asks for, oldest first; with --follow
+what comes, until interrupted. docs/FILTER.md is the reference of the filter.
+
+Where the record has a gap in the time asked for, that is said on stderr; with
+--require-complete the exit code is then 3.`,
+		Example: `  portreporter events since:1h port:22
+  portreporter events --follow kind:connect-failed
+  portreporter events --json since:today exe:*/curl | jq .remote.ip`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check("events"); err != nil {
+				return err
+			}
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			x, err := parseFilter("events", args)
+			if err != nil {
+				return err
+			}
+			p := newEventStream(cmd.OutOrStdout(), f)
+			if follow {
+				return followEvents(cmd.Context(), cfg, x, max(last, 0), p)
+			}
+			return pastEvents(cmd.Context(), cfg, x, last, complete, p, cmd.ErrOrStderr())
+		},
+	}
+	addConfigFlags(cmd, "dir", "control.path")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print events as they happen")
+	cmd.Flags().IntVarP(&last, "last", "n", -1, "only the newest N")
+	cmd.Flags().BoolVar(&complete, "require-complete", false, "exit with 3 where the record has a gap")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON Lines")
+	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV")
+	return cmd
+}
+
+// eventStream prints events through a buffer.
+type eventStream struct {
+	w      *bufio.Writer
+	opt    render.Options
+	text   *render.Text
+	csv    *render.CSV[*activity.Event]
+	json   bool
+	header bool
+	b      []byte
+}
+
+func newEventStream(w io.Writer, f format) *eventStream {
+	opt := renderOptions(w)
+	opt.Host, _ = os.Hostname()
+	s := &eventStream{w: bufio.NewWriterSize(w, 64<<10), opt: opt, text: render.NewText(opt), json: f.json}
+	if f.csv {
+		s.csv = render.EventCSV(opt)
+	}
+	return s
+}
+
+func (s *eventStream) event(e *activity.Event) error {
+	s.b = s.b[:0]
+	switch {
+	case s.json:
+		s.b = render.AppendJSON(s.b, e, s.opt)
+	case s.csv != nil:
+		if !s.header {
+			s.header = true
+			s.b = s.csv.AppendHeader(s.b)
+		}
+		s.b = s.csv.Append(s.b, e)
+	default:
+		s.b = s.text.Append(s.b, e)
+	}
+	_, err := s.w.Write(s.b)
+	return err
+}
+
+func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, complete bool, p *eventStream, stderr io.Writer) error {
+	r, err := journal.OpenReader(cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("events: %w%s", err, hintDir(cfg, err))
+	}
+	q := query(x)
+	unreadable := 0
+	if last >= 0 {
+		events, err := r.Tail(ctx, q, last)
+		for _, e := range events {
+			if err := p.event(e); err != nil {
+				return quietPipe(err)
+			}
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "portreporter: events: %s\n", oneLine(err.Error()))
+			unreadable++
+		}
+	} else {
+		for e, err := range r.Events(ctx, q) {
+			var corrupt *journal.CorruptError
+			switch {
+			case errors.As(err, &corrupt):
+				unreadable++
+				fmt.Fprintf(stderr, "portreporter: events: %s\n", oneLine(err.Error()))
+			case err != nil:
+				return errors.Join(quietPipe(p.w.Flush()), fmt.Errorf("events: %w", err))
+			default:
+				if err := p.event(e); err != nil {
+					return quietPipe(err)
+				}
+			}
+		}
+	}
+	if err := p.w.Flush(); err != nil {
+		return quietPipe(err)
+	}
+	return tellGaps(ctx, r, q, unreadable, complete, stderr)
+}
+
+// tellGaps names the gaps in the interval asked for.
+func tellGaps(ctx context.Context, r *journal.Reader, q journal.Query, unreadable int, complete bool, stderr io.Writer) error {
+	spans, err := r.Coverage(ctx, q.From, q.To)
+	if err != nil {
+		unreadable++
+	}
+	gaps := 0
+	for _, s := range spans {
+		if s.State == journal.StateRecorded || s.State == journal.StateNotRunning && q.From == 0 {
+			continue
+		}
+		if gaps++; gaps <= 10 {
+			fmt.Fprintf(stderr, "portreporter: events: the record has a gap: %s to %s: %s\n", stamp(s.From), stamp(s.To), oneLine(s.Reason))
+		}
+	}
+	if gaps > 10 {
+		fmt.Fprintf(stderr, "portreporter: events: and %d gaps more\n", gaps-10)
+	}
+	switch {
+	case unreadable > 0:
+		return fmt.Errorf("events: %w: %d parts of the record could not be read", errPartial, unreadable)
+	case gaps > 0 && complete:
+		return fmt.Errorf("events: %w: the record has %d gaps in that time", errPartial, gaps)
+	}
+	return nil
+}
+
+func followEvents(ctx context.Context, cfg Config, x *filter.Expr, recent int, p *eventStream) error {
+	c, err := control.Dial(ctx, cfg.ControlPath)
+	if err != nil {
+		return fmt.Errorf("events: %w", err)
+	}
+	defer c.Close()
+	for e, err := range c.Follow(ctx, recent) {
+		if ctx.Err() != nil {
+			return quietPipe(p.w.Flush())
+		}
+		if err != nil {
+			return errors.Join(quietPipe(p.w.Flush()), fmt.Errorf("events: %w", err))
+		}
+		if x != nil && !x.Match(e) && e.Kind != activity.KindGap {
+			continue
+		}
+		if err := p.event(e); err != nil {
+			return quietPipe(err)
+		}
+		if err := p.w.Flush(); err != nil {
+			return quietPipe(err)
+		}
+	}
+	return nil
+}
+
+// query makes of a filter what the journal can skip by.
+func query(x *filter.Expr) journal.Query {
+	if x == nil {
+		return journal.Query{}
+	}
+	h := x.Hints()
+	q := journal.Query{From: h.From, To: h.To, Addrs: h.Addrs, Match: x.Match}
+	for _, p := range h.Ports {
+		q.Ports = append(q.Ports, journal.PortRange{First: p.Lo, Last: p.Hi})
+	}
+	for k := activity.Kind(1); k < activity.NumKinds; k++ {
+		if h.Kinds != 0 && h.Kinds.Has(k) {
+			q.Kinds = append(q.Kinds, k)
+		}
+	}
+	if h.Never {
+		q.Match = func(*activity.Event) bool { return false }
+	}
+	return q
+}
+
+func hintDir(cfg Config, err error) string {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return ": nothing has been recorded there; start with `portreporter record`, or name the directory with --dir"
+	case errors.Is(err, os.ErrPermission):
+		return ": run as root, or as a member of the group that may read it"
+	}
+	return ""
+}
+
+// quietPipe makes nothing of a reader that has seen enough, such as head(1).
+func quietPipe(err error) error {
+	if isBrokenPipe(err) {
+		return nil
+	}
+	return err
+}
+
+// servicePort looks a name up in the machine's services file (services(5)).
+func servicePort(name string) (uint16, bool) {
+	f, err := os.Open(servicesFile())
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	return findService(f, name)
+}
+
+func findService(r io.Reader, name string) (uint16, bool) {
+	for sc := bufio.NewScanner(io.LimitReader(r, 4<<20)); sc.Scan(); {
+		line, _, _ := strings.Cut(sc.Text(), "#")
+		f := strings.Fields(line)
+		if len(f) < 2 {
+			continue
+		}
+		for i, n := range f {
+			if i != 1 && n == name {
+				port, _, _ := strings.Cut(f[1], "/")
+				if v, err := strconv.ParseUint(port, 10, 16); err == nil {
+					return uint16(v), true
+				}
+			}
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/capture"
+	"github.com/portreporter/portreporter/internal/control"
+	"github.com/portreporter/portreporter/internal/enrich"
+	"github.com/portreporter/portreporter/internal/filter"
+	"github.com/portreporter/portreporter/internal/proc"
+	"github.com/portreporter/portreporter/internal/render"
+)
+
+func newListCommand() *cobra.Command {
+	var f format
+	var all, kernel bool
+	cmd := &cobra.Command{
+		Use:   "list [FILTER ...]",
+		Short: "List the ports that are open now, and who has them",
+		Long: `List the ports that are open now: TCP listeners and UDP sockets, with --all the
+connections too; each with its process, user, unit or container, and since when.
+
+A running recorder answers from its table. Where none runs, or with --kernel,
+the kernel is asked; it does not know since when.`,
+		Example: `  portreporter list                  what listens here
+  portreporter list port:8080        who has port 8080
+  portreporter list --all user:www-data -unit:nginx.service`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.check("list"); err != nil {
+				return err
+			}
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return err
+			}
+			x, err := parseFilter("list", args)
+			if err != nil {
+				return err
+			}
+			socks, err := openSockets(cmd.Context(), cfg, kernel, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			socks = slices.DeleteFunc(socks, func(s activity.Socket) bool {
+				return !all && len(args) == 0 && !holdsPort(&s) || x != nil && !x.MatchSocket(&s)
+			})
+			sortSockets(socks)
+			return printSockets(cmd.OutOrStdout(), socks, f)
+		},
+	}
+	addConfigFlags(cmd, "dir", "control.path", "process.args")
+	cmd.Flags().BoolVarP(&all, "all", "a", false, "connections too; a filter implies it")
+	cmd.Flags().BoolVar(&kernel, "kernel", false, "ask the kernel even where a recorder runs")
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON Lines")
+	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV")
+	return cmd
+}
+
+// parseFilter parses the words of a command line as one filter; nil when there
+// are none.
+func parseFilter(command string, args []string) (*filter.Expr, error) {
+	if len(args) == 0 {
+		return nil, nil
+	}
+	x, err := filter.Parse(strings.Join(args, " "), filter.Options{Now: time.Now(), Location: time.Local, Services: servicePort})
+	if err != nil {
+		return nil, usagef("%s: %w", command, err)
+	}
+	return x, nil
+}
+
+func holdsPort(s *activity.Socket) bool {
+	return s.State == activity.StateListen || s.Proto == activity.UDP
+}
+
+// openSockets asks the recorder, else the kernel.
+func openSockets(ctx context.Context, cfg Config, kernel bool, stderr io.Writer) ([]activity.Socket, error) {
+	if kernel {
+		return kernelSockets(cfg, stderr)
+	}
+	c, err := control.Dial(ctx, cfg.ControlPath)
+	switch {
+	case errors.Is(err, control.ErrNotRunning), errors.Is(err, control.ErrUnsupported), errors.Is(err, control.ErrPermission):
+		if errors.Is(err, control.ErrPermission) {
+			fmt.Fprintf(stderr, "portreporter: list: %v; asking the kernel instead\n", err)
+		}
+		return kernelSockets(cfg, stderr)
+	case err != nil:
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	defer c.Close()
+	var socks []activity.Socket
+	for s, err := range c.List(ctx) {
+		if err != nil {
+			return nil, fmt.Errorf("list: %w", err)
+		}
+		socks = append(socks, *s)
+	}
+	return socks, nil
+}
+
+// kernelSockets reads the kernel's tables once. Facts of processes are read
+// where this user may.
+func kernelSockets(cfg Config, stderr io.Writer) ([]activity.Socket, error) {
+	var socks []activity.Socket
+	err := capture.Snapshot(func(s *activity.Socket) bool {
+		socks = append(socks, *s)
+		return true
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	args, err := enrich.ParseArgsMode(cfg.ProcessArgs)
+	if err != nil {
+		return nil, fmt.Errorf("list: %w", err)
+	}
+	e := enrich.New(enrich.Config{Args: args})
+	defer e.Close()
+	fs := proc.FS{}
+	known := map[activity.ProcessKey]*activity.Process{}
+	who := func(k activity.ProcessKey) *activity.Process {
+		if p, ok := known[k]; ok {
+			return p
+		}
+		p, err := fs.Read(k.PID)
+		if err != nil || !proc.SameStart(p.Key.Start, k.Start) {
+			known[k] = nil
+			return nil
+		}
+		known[k] = e.Quick(p)
+		return known[k]
+	}
+	unowned := 0
+	for i := range socks {
+		s := &socks[i]
+		if !s.Owner.IsZero() {
+			s.Process = who(s.Owner)
+		}
+		for _, h := range s.Holders {
+			if p := who(h); p != nil && h != s.Owner {
+				s.Others = append(s.Others, p)
+			}
+		}
+		if s.Process == nil && holdsPort(s) {
+			unowned++
+		}
+	}
+	if unowned > 0 && !isAdmin() {
+		fmt.Fprintf(stderr, "portreporter: list: the owner of %d of these ports is another user's: run as root to see who\n", unowned)
+	}
+	return socks, nil
+}
+
+// sortSockets puts listeners first, then by port, as people look for them.
+func sortSockets(socks []activity.Socket) {
+	slices.SortFunc(socks, func(a, b activity.Socket) int {
+		ha, hb := holdsPort(&a), holdsPort(&b)
+		if ha != hb {
+			if ha {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Local.Port(), b.Local.Port()), a.Local.Addr().Compare(b.Local.Addr()),
+			cmp.Compare(a.Remote.Port(), b.Remote.Port()), a.Remote.Addr().Compare(b.Remote.Addr()), cmp.Compare(a.Cookie, b.Cookie))
+	})
+}
+
+func printSockets(w io.Writer, socks []activity.Socket, f format) error {
+	opt := renderOptions(w)
+	var b []byte
+	switch {
+	case f.json:
+		for i := range socks {
+			b = render.AppendSocketJSON(b, &socks[i], opt)
+		}
+	case f.csv:
+		c := render.SocketCSV(opt)
+		b = c.AppendHeader(b)
+		for i := range socks {
+			b = c.Append(b, &socks[i])
+		}
+	default:
+		b = render.AppendSockets(b, socks, opt)
+	}
+	return writeAll(w, b)
+}

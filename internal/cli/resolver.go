@@ -1,0 +1,95 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/proc"
+)
+
+// resolver joins what enrich and proc know into what the recorder asks for.
+type resolver struct {
+	r  *recording
+	fs proc.FS
+}
+
+func (v resolver) Quick(p *activity.Process) *activity.Process { return v.r.resolver.Quick(p) }
+
+func (v resolver) Read(key activity.ProcessKey) *activity.Process {
+	p, err := v.fs.Read(key.PID)
+	if err != nil || key.Start != 0 && !proc.SameStart(key.Start, p.Key.Start) {
+		return nil
+	}
+	p.Key = key
+	p.ID = activity.MakeProcessID([]byte(v.r.boot), key, 0)
+	return p
+}
+
+func (v resolver) Deep(ctx context.Context, p *activity.Process) (*activity.Process, *activity.ModuleSet, error) {
+	full, set, err := v.r.resolver.Deep(ctx, p)
+	if set != nil {
+		v.r.keepModules(set)
+	}
+	return full, set, err
+}
+
+// answers gives the control socket's clients what they ask for.
+type answers struct{ r *recording }
+
+func (a answers) Sockets() ([]activity.Socket, error) { return a.r.rec.Sockets(context.Background()) }
+
+func (a answers) Modules(id activity.ModuleSetID) *activity.ModuleSet { return a.r.moduleSet(id) }
+
+// status is what doctor asks a running recorder for.
+type status struct {
+	PID     int
+	Version string
+	Dir     string
+	State   any // recorder.Status
+
+	JournalError   string            // why the record cannot be written, "" it can
+	JournalDropped map[string]uint64 // events that could not be written, by kind
+	ClassicDropped uint64
+}
+
+func (a answers) Status() (any, error) {
+	st, err := a.r.rec.Status(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	s := status{PID: os.Getpid(), Version: buildVersion(), Dir: a.r.cfg.Dir, State: st, JournalDropped: map[string]uint64{}}
+	if err := a.r.journal.Err(); err != nil {
+		s.JournalError = err.Error()
+	}
+	for k, n := range a.r.journal.Dropped() {
+		if n > 0 {
+			s.JournalDropped[activity.Kind(k).String()] = n
+		}
+	}
+	if a.r.classicQ != nil {
+		s.ClassicDropped = a.r.classicQ.Dropped()
+	}
+	return s, nil
+}
+
+// linuxName gives PRETTY_NAME of os-release(5), "" if there is none.
+func linuxName(path string) string {
+	f, err := os.Open(path)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		if v, ok := strings.CutPrefix(sc.Text(), "PRETTY_NAME="); ok {
+			if u, err := strconv.Unquote(v); err == nil {
+				return u
+			}
+			return v
+		}
+	}
+	return ""
+}
