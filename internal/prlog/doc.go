@@ -28,6 +28,10 @@
 //   - PR-INITIAL and PR-PIDS name the time zone, and a section says how many
 //     entries before it could not be written.
 //
+// A socket whose process is not known has pid 0 in the tables, as ports of ended
+// programs had in the original (TIME WAIT ones), and an empty PID, module and
+// user in PR-PORTS.
+//
 // Times are local, in Config.Location, to the second, as in the original; the
 // journal has them exactly. The logs hold what the original's held: no closes,
 // no failures, no direction.

@@ -58,6 +58,7 @@ type set struct {
 	initial, ports, pids file
 }
 
+// files lists the logs in the order in which they are written and closed.
 func (s *set) files() []*file { return []*file{&s.pids, &s.ports, &s.initial} }
 
 // createSet makes the three files, which must be new; suffix gets a further
@@ -79,6 +80,8 @@ func createSet(dir, suffix string, create func(string) (io.WriteCloser, error)) 
 	return nil, fmt.Errorf("no free name for %s in %s", suffix, dir)
 }
 
+// create makes all three files or none: a set that lacks one would be taken for
+// a damaged one by whoever reads it.
 func (s *set) create(dir string, create func(string) (io.WriteCloser, error)) error {
 	for _, x := range []struct {
 		log Log
@@ -116,6 +119,8 @@ func (s *set) flush() error {
 	return errors.Join(errs...)
 }
 
+// close gives what is pending a last try. What is left stays in pending, so that
+// it can be counted.
 func (s *set) close() error {
 	errs := []error{s.flush()}
 	for _, f := range s.files() {
@@ -124,6 +129,8 @@ func (s *set) close() error {
 	return errors.Join(errs...)
 }
 
+// pendingBytes is what Event watches. PR-INITIAL is not counted: it is as large
+// as it must be, and written once.
 func (s *set) pendingBytes() int { return len(s.pids.pending) + len(s.ports.pending) }
 
 // createFile makes one log file. A directory that was removed is made again.

@@ -98,6 +98,7 @@ const (
 	LogPIDs
 )
 
+// String returns how the log's file name begins.
 func (l Log) String() string { return [...]string{"", "PR-INITIAL", "PR-PORTS", "PR-PIDS"}[l&3] }
 
 // ParseName takes a file's name apart into its log and the suffix that the logs
@@ -116,6 +117,7 @@ func ParseName(name string) (l Log, suffix string, ok bool) {
 	return 0, "", false
 }
 
+// cutSuffixFold ignores case, as the file systems did that these logs come from.
 func cutSuffixFold(s, suffix string) (string, bool) {
 	i := len(s) - len(suffix)
 	if i < 0 || !strings.EqualFold(s[i:], suffix) {
@@ -124,6 +126,7 @@ func cutSuffixFold(s, suffix string) (string, bool) {
 	return s[:i], true
 }
 
+// isNameTime takes six numbers, or the seventh of a set that found its name taken.
 func isNameTime(s string) bool {
 	fields := strings.Split(s, "-")
 	for _, f := range fields {
@@ -143,6 +146,7 @@ var stateNames = [...]string{
 	activity.StateClosed: "CLOSED",
 }
 
+// stateName returns "" for a state that is not known.
 func stateName(s activity.State) string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]
@@ -263,6 +267,8 @@ func imageName(p *activity.Process) string {
 	return path.Base(p.Exe)
 }
 
+// isWindowsPath tells by the path and not by the system: a backslash is a letter
+// like any other in a file name on Linux, and imported logs are Windows'.
 func isWindowsPath(s string) bool {
 	return strings.HasPrefix(s, `\`) || len(s) > 2 && s[1] == ':' && s[2] == '\\'
 }
@@ -278,6 +284,8 @@ func userName(p *activity.Process) string {
 	return p.User
 }
 
+// appendAddr appends an address, or nothing for one that is not known. Zones name
+// interfaces of the moment, and the original had none.
 func appendAddr(b []byte, a netip.Addr) []byte {
 	if !a.IsValid() {
 		return b

@@ -17,6 +17,7 @@ type header struct {
 // ours reports whether the log is this program's, and so its text escaped.
 func (h *header) ours() bool { return strings.HasPrefix(h.Version, "3.") }
 
+// text undoes the escapes of our own logs. In the original's % is a letter.
 func (h *header) text(b []byte) string {
 	if h.ours() {
 		return unescape(string(b))
@@ -69,6 +70,8 @@ func (h *header) versionLine(line []byte) bool {
 	return true
 }
 
+// field takes the value of a line that begins with name. The blank that ends
+// name has been trimmed off where the value is empty.
 func (h *header) field(line []byte, name string, to *string) bool {
 	rest, ok := bytes.CutPrefix(line, []byte(name))
 	if !ok && string(line) != strings.TrimSpace(name) {
@@ -78,13 +81,14 @@ func (h *header) field(line []byte, name string, to *string) bool {
 	return true
 }
 
-// number parses an unsigned decimal number up to most.
+// number parses an unsigned decimal number up to most, without the string that
+// strconv would need: it reads every port and pid of a log.
 func number(b []byte, most uint64) (n uint64, ok bool) {
 	if len(b) == 0 || len(b) > 20 {
 		return 0, false
 	}
 	for _, c := range b {
-		if c < '0' || c > '9' || n > (1<<64-1)/10-1 {
+		if c < '0' || c > '9' || n > (1<<64-1)/10-1 { // the last before it could overflow
 			return 0, false
 		}
 		n = n*10 + uint64(c-'0')

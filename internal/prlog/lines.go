@@ -56,7 +56,8 @@ const maxLine = 64 << 10
 
 var errLongLine = errors.New("line is longer than 64 KiB")
 
-// lines cuts a log into lines of UTF-8, whatever its encoding and line ends.
+// lines cuts a log into lines of UTF-8, whatever its encoding and line ends. buf
+// is twice maxLine, so that a line up to that size always fits.
 type lines struct {
 	r       io.Reader
 	buf     []byte
@@ -67,6 +68,9 @@ type lines struct {
 	unread  bool
 }
 
+// newLines looks for a byte order mark (RFC 3629 section 6, RFC 2781 section
+// 3.2). Without one the log is taken for bytes: UTF-8, or the ANSI code page that
+// the original wrote, whose ASCII part is all that the layout needs.
 func newLines(r io.Reader) *lines {
 	l := &lines{r: r, buf: make([]byte, 2*maxLine)}
 	for l.end < 3 && l.err == nil {
@@ -159,6 +163,7 @@ func (l *lines) skip() ([]byte, error) {
 	}
 }
 
+// fill moves what is not used yet to the front and reads on.
 func (l *lines) fill() {
 	if l.at > 0 {
 		l.end = copy(l.buf, l.buf[l.at:l.end])
@@ -203,6 +208,7 @@ type utf16Reader struct {
 	flushed bool
 }
 
+// Read never returns 0 bytes without an error, whatever its source does.
 func (u *utf16Reader) Read(b []byte) (int, error) {
 	for len(u.out) == 0 {
 		if u.err != nil {
@@ -237,6 +243,7 @@ func (u *utf16Reader) decode() {
 	u.out, u.space = out, out
 }
 
+// unit appends the character that r completes, if it does.
 func (u *utf16Reader) unit(out []byte, r rune) []byte {
 	if u.high != 0 {
 		high := u.high

@@ -113,6 +113,12 @@ func ReadInitial(r io.Reader, opt ReadOptions) (*Initial, error) {
 	}
 }
 
+// pids walks a log of sections, a line at a time:
+//
+//	head -> (rule) Log number | Process ID -> lines of the section -> next one
+//
+// No line but these two begins a section, so a section lost its end, or has
+// lines that are not understood, without harm to those around it.
 type pids struct {
 	in      *lines
 	head    header
@@ -179,6 +185,8 @@ func only(err error) error {
 	return err
 }
 
+// publish gives the caller the header once, when the first section begins: all
+// of the head has been read then.
 func (p *pids) publish() {
 	if p.out != nil {
 		*p.out = p.head.Header
@@ -254,6 +262,7 @@ func (p *pids) line(line []byte) error {
 	case lineModules:
 		return p.moduleHead(value)
 	case lineTCP, lineUDP, lineState, lineStats, lineNoSvc, lineNoMods:
+		// Statistics follow from the table; the others say that there is nothing.
 	default:
 		return p.free(line)
 	}
@@ -275,6 +284,7 @@ func splitField(line []byte) (name string, value []byte) {
 	return "", nil
 }
 
+// parseUint leaves *to alone where b is no number.
 func parseUint(b []byte, to *uint64) error {
 	n, ok := number(b, 1<<63)
 	if !ok {
@@ -284,6 +294,7 @@ func parseUint(b []byte, to *uint64) error {
 	return nil
 }
 
+// service changes the service that was named last: its lines follow its name.
 func (s *Section) service(set func(*Service)) error {
 	if len(s.Services) == 0 {
 		return errors.New("no service name before")
@@ -309,6 +320,7 @@ func (p *pids) process(b []byte) error {
 	return nil
 }
 
+// moduleHead begins a module list, or refers to another section's.
 func (p *pids) moduleHead(value []byte) error {
 	for _, words := range [...]string{sinceNumber, sameNumber} {
 		if n, ok := bytes.CutPrefix(value, []byte(words)); ok {

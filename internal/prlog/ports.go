@@ -70,6 +70,8 @@ func concernsLine(err error) bool {
 	return errors.As(err, &e)
 }
 
+// ports walks a PR-PORTS log. A line that begins with a date is a record or the
+// beginning of one; any other belongs to the head, or continues what is before.
 type ports struct {
 	in    *lines
 	head  header
@@ -88,6 +90,7 @@ func newPorts(r io.Reader, opt ReadOptions) *ports {
 	return &ports{in: newLines(r), head: header{loc: opt.Location}, out: opt.Header, want: 9, clock: clock{loc: opt.Location}}
 }
 
+// publish gives the caller the header once, before the first record.
 func (p *ports) publish() {
 	if p.out != nil {
 		*p.out = p.head.Header
@@ -272,6 +275,7 @@ func (p *ports) owner(rec *Record, b []byte) error {
 	return nil
 }
 
+// cut returns the column that b begins with, and what follows its comma.
 func cut(b []byte) (field, rest []byte, ok bool) {
 	if i := bytes.IndexByte(b, ','); i >= 0 {
 		return b[:i], b[i+1:], true
@@ -279,6 +283,7 @@ func cut(b []byte) (field, rest []byte, ok bool) {
 	return b, nil, false
 }
 
+// parseProto takes either case: 0x20 is what sets lower-case ASCII apart.
 func parseProto(b []byte) (activity.Proto, error) {
 	if len(b) == 3 && b[1]|0x20 == 'c' && b[0]|0x20 == 't' && b[2]|0x20 == 'p' {
 		return activity.TCP, nil
@@ -289,7 +294,8 @@ func parseProto(b []byte) (activity.Proto, error) {
 	return 0, errors.New("bad protocol")
 }
 
-// addrPort reads an address and a port, each of which may be empty.
+// addrPort reads an address and a port, each of which may be empty. A mapped IPv4
+// address is unmapped, as everywhere in package activity.
 func addrPort(addr, port []byte) (netip.AddrPort, error) {
 	var n uint64
 	if len(port) > 0 {
@@ -338,6 +344,8 @@ type names struct {
 	all map[string]string // as written to as meant
 }
 
+// maxNames bounds the names kept. A log that has more of them, which a hostile
+// one can, costs more time and no more memory.
 const maxNames = 4096
 
 func (n *names) get(b []byte, escaped bool) string {

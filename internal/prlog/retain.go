@@ -36,6 +36,8 @@ func (w *Writer) retain(now time.Time) error {
 	}
 	var errs []error
 	for _, s := range sets {
+		// A set that stays, because it is not ours, still counts in the total: the
+		// bound is on the directory.
 		old := w.cfg.MaxAge > 0 && now.Sub(s.last) > w.cfg.MaxAge
 		big := w.cfg.MaxTotal > 0 && total > w.cfg.MaxTotal
 		if !old && !big || s.suffix == w.set.suffix || !s.ours(w.cfg.Dir) {

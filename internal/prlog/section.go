@@ -95,6 +95,8 @@ func appendRow(b []byte, s *activity.Socket) []byte {
 	return append(b, '\n')
 }
 
+// pad fills a column up. Longer content, such as an IPv6 address, moves what
+// follows; the tab keeps the columns apart.
 func pad(b []byte, start, width int) []byte {
 	for len(b)-start < width {
 		b = append(b, ' ')
@@ -117,6 +119,8 @@ func appendTable(b []byte, pid uint32, socks []activity.Socket) []byte {
 	return appendStats(b, socks)
 }
 
+// appendStats appends the counts, and the share of each state among the TCP
+// mappings. All mappings count, also those that maxRows leaves out of the table.
 func appendStats(b []byte, socks []activity.Socket) []byte {
 	var tcp, udp int
 	var states [len(stateNames)]int
@@ -165,6 +169,8 @@ func appendModules(b []byte, p *activity.Process, set *activity.ModuleSet) []byt
 // /proc/pid/maps.
 const deletedMark = " (deleted)"
 
+// appendModule pads an address to the eight digits that the original's had; those
+// of 64-bit processes have more.
 func appendModule(b []byte, m *activity.Module) []byte {
 	b = appendText(b, m.Path, false)
 	if m.Deleted && !strings.HasSuffix(m.Path, deletedMark) {
