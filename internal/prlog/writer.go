@@ -250,7 +250,7 @@ func (w *Writer) initialProcess(b []byte, socks []activity.Socket) []byte {
 // when enough have gathered. While files cannot be written Event tries, and
 // says so with the number of entries lost, once a second.
 func (w *Writer) Event(e *activity.Event, table func(pid uint32) []activity.Socket, modules func(activity.ModuleSetID) *activity.ModuleSet) error {
-	if !Wanted(e, w.cfg.Ports) {
+	if !w.Wants(e) {
 		return nil
 	}
 	w.mu.Lock()
@@ -292,14 +292,14 @@ func (w *Writer) waits(until time.Time) bool {
 	return now.Before(until) && !now.Add(retryAfter).Before(until)
 }
 
-// Wanted reports whether an event has an entry in the logs; ports is as in
-// Config, and "" is "all".
-func Wanted(e *activity.Event, ports string) bool {
+// Wants reports whether Event has an entry for e, so that others need not be
+// queued for it. It may be called from any goroutine, and waits for none.
+func (w *Writer) Wants(e *activity.Event) bool {
 	switch e.Kind {
 	case activity.KindListen, activity.KindBind:
 		return true
 	case activity.KindAccept, activity.KindConnect:
-		return e.Proto == activity.TCP && ports != "listeners"
+		return e.Proto == activity.TCP && w.cfg.Ports == "all"
 	}
 	return false
 }

@@ -285,7 +285,11 @@ func TestPortsListeners(t *testing.T) {
 	must(t, w.Start(nil))
 	conn := tcp(sshd, activity.StateEstablished, "10.0.0.1:22", "10.0.0.2:50122")
 	for _, kind := range []activity.Kind{activity.KindAccept, activity.KindConnect} {
-		must(t, w.Event(opened(kind, conn, 0), nil, nil))
+		e := opened(kind, conn, 0)
+		if w.Wants(e) {
+			t.Errorf("%v is wanted", kind)
+		}
+		must(t, w.Event(e, nil, nil))
 	}
 	must(t, w.Event(opened(activity.KindListen, tcp(sshd, 0, "0.0.0.0:22", ""), 0), nil, nil))
 	must(t, w.Event(opened(activity.KindBind, udp(sshd, "0.0.0.0:53"), 0), nil, nil))
