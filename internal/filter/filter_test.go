@@ -95,6 +95,8 @@ func TestMatch(t *testing.T) {
 		"since:2h": "c", "since:1h": "", "since:today": "c", "until:today": "l", "at:today": "c", `at:"2026-11-24 16:00"`: "c", "at:16:00": "c", "at:14:00": "",
 		"time>=2026-11-24T14:00:30Z": "c", "time>2026-11-24T14:00:30Z": "", "time<=2026-11-24T14:00:30Z": "cl", "time<2026-11-24T14:00:30Z": "l",
 		"at:2026-11": "c", "at:yesterday..now": "c", `since:"yesterday 14:00"`: "c", "at:2h": "c", "at:1d": "c", "at:10m": "",
+		"since:yesterday 14:00": "c", "(at:2026-11-24 16:00)": "c", "at:2026-11-24 16:00:30 kind:close": "c", "at:today 14:00": "", "at:yesterday..today 17:00": "c",
+		"since:1h 14:00": "", "since:today 443": "c", "since:today 14": "",
 		"nginx": "c", "Web": "c", "www-data": "c", "443": "c", "https": "c", "ssh": "l", "811": "", "10.0.0.0/8": "c", "203.0.113.9": "c", ":22": "l",
 		"*:22": "l", "[::]:22": "l", "::": "l", "::/0": "l", "close": "c", "tcp": "cl", "22,443": "cl", "nginx,ssh": "cl", "/usr/sbin/nginx": "c", "*bin/nginx": "c",
 		"ngin": "", "ngin*": "c", "70000": "", "100000-200000": "",

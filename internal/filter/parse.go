@@ -221,6 +221,9 @@ func (p *parser) term() (node, error) {
 	if err != nil {
 		return node{}, err
 	}
+	if f.class == classTime {
+		p.clock(&items[len(items)-1])
+	}
 	differ := r == relDiffer
 	if differ {
 		r = relMatch
@@ -234,6 +237,29 @@ func (p *parser) term() (node, error) {
 		n = negate(n)
 	}
 	return n, nil
+}
+
+// clock takes the time of day after a day, so that since:yesterday 14:00 needs
+// no quotes: a shell would take them away, and a word such as 14:00 could mean
+// nothing else.
+func (p *parser) clock(day *item) {
+	last := day.text[strings.LastIndex(day.text, "..")+1:]
+	if !isDay(strings.ToLower(strings.TrimPrefix(last, "."))) {
+		return
+	}
+	at := p.pos
+	p.space()
+	end := p.pos
+	for end < len(p.src) && (p.src[end] == ':' || p.src[end] >= '0' && p.src[end] <= '9') {
+		end++
+	}
+	word := p.src[p.pos:end]
+	if p.pos > at && isClock(word) && (end == len(p.src) || isSpace(p.src[end]) || p.src[end] == ')') {
+		day.text += " " + word
+		p.pos = end
+		return
+	}
+	p.pos = at
 }
 
 // fieldRel reads a field and its relation, or nothing when the next word has none.

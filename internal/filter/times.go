@@ -90,7 +90,7 @@ func oneTime(s string, opt Options) (from, to int64, err error) {
 		return interval(t, t.Add(time.Second))
 	}
 	date, clock, _ := strings.Cut(s, " ")
-	if off, ok := map[string]int{"yesterday": -1, "today": 0, "tomorrow": 1}[date]; ok {
+	if off, ok := dayWord(date); ok {
 		s = now.AddDate(0, 0, off).Format("2006-01-02")
 		if clock != "" {
 			s += " " + strings.TrimSpace(clock)
@@ -107,6 +107,35 @@ func oneTime(s string, opt Options) (from, to int64, err error) {
 		return interval(t, l.end(t))
 	}
 	return ago(s, now)
+}
+
+// dayWord returns how many days from today a word is.
+func dayWord(s string) (days int, ok bool) {
+	switch s {
+	case "yesterday":
+		return -1, true
+	case "today":
+		return 0, true
+	case "tomorrow":
+		return 1, true
+	}
+	return 0, false
+}
+
+// isDay reports whether a time of day may follow s.
+func isDay(s string) bool {
+	if _, ok := dayWord(s); ok {
+		return true
+	}
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
+}
+
+// isClock reports whether s is 14:00 or 14:00:05.
+func isClock(s string) bool {
+	_, short := time.Parse("15:04", s)
+	_, long := time.Parse(time.TimeOnly, s)
+	return short == nil || long == nil
 }
 
 // ago reads a length of time before now; its interval is as long as its last unit.
