@@ -42,16 +42,18 @@ func (s *space) close() {
 
 // spaces are the network namespaces in sight.
 type spaces struct {
-	walk  *walker
-	cfg   Config
-	own   *space
-	other []*space // by inode
-	pids  []uint32 // of the pass before, ascending
-	next  []uint32 // scratch
-	buf   []byte   // for netlink answers
-	heard []byte   // for notifications, which are handled while it is asked
-	full  uint64   // CLOCK_BOOTTIME ns of the last look at every process
-	over  int      // namespaces beyond maxSpaces
+	walk                *walker
+	cfg                 Config
+	own                 *space
+	other               []*space // by inode
+	pids, before, spare []uint32 // of the last pass and the one before it, ascending; scratch
+	fresh               bool     // the last pass met new processes
+	last                uint32   // the newest process's id at the last glance
+	fair                uint64   // CLOCK_BOOTTIME ns before which a glance would cost too much
+	buf                 []byte   // for netlink answers
+	heard               []byte   // for notifications, which are handled while it is asked
+	full                uint64   // CLOCK_BOOTTIME ns of the last look at every process
+	over                int      // namespaces beyond maxSpaces
 
 	noEnter bool // tests: as without CAP_SYS_ADMIN
 }
@@ -175,18 +177,19 @@ func (s *spaces) enter(pid, inode uint32, fn func()) error {
 	return <-done
 }
 
-// refresh finds new namespaces and lets go of those in which no process lives,
-// for an open socket would keep them alive. Between two full passes, every
-// MaxInterval, it looks at new processes only.
-func (s *spaces) refresh(at stamp) error {
+// refresh finds new namespaces, and reports whether there are any. It lets go of
+// those in which no process lives, for an open socket would keep them alive.
+// Between two full passes, every MaxInterval, it looks at new processes only, and
+// twice at each: it may have been about to change its namespace.
+func (s *spaces) refresh(at stamp) (found bool, err error) {
 	if s.cfg.OwnNamespaceOnly {
-		return nil
+		return false, nil
 	}
-	pids, err := s.walk.pids(s.next[:0])
-	s.next = pids
+	pids, err := s.walk.pids(s.spare[:0])
 	if err != nil {
-		return err
+		return false, err
 	}
+	known := len(s.other)
 	full := at.boot-s.full >= uint64(s.cfg.MaxInterval)
 	if full {
 		s.full = at.boot
@@ -195,15 +198,17 @@ func (s *spaces) refresh(at stamp) error {
 			sp.used = false
 		}
 	}
+	s.fresh = false
 	for _, pid := range pids {
-		if !full {
-			if _, old := slices.BinarySearch(s.pids, pid); old {
-				continue
-			}
+		_, once := slices.BinarySearch(s.pids, pid)
+		_, twice := slices.BinarySearch(s.before, pid)
+		if full || !once || !twice {
+			s.sight(pid)
 		}
-		s.sight(pid)
+		s.fresh = s.fresh || !once
 	}
-	s.pids, s.next = pids, s.pids
+	s.pids, s.before, s.spare = pids, s.pids, s.before
+	found = len(s.other) > known
 	if full {
 		s.other = slices.DeleteFunc(s.other, func(sp *space) bool {
 			if !sp.used {
@@ -212,7 +217,21 @@ func (s *spaces) refresh(at stamp) error {
 			return !sp.used
 		})
 	}
-	return nil
+	return found, nil
+}
+
+// glance is refresh for the time between two scans: it does nothing unless a
+// process has been started, or less time than is fair has passed.
+func (s *spaces) glance(at stamp) (found bool, err error) {
+	last := s.walk.lastPID()
+	if s.cfg.OwnNamespaceOnly || last == s.last && !s.fresh || at.boot < s.fair {
+		return false, nil
+	}
+	s.last = last
+	before := threadTime()
+	found, err = s.refresh(at)
+	s.fair = at.boot + uint64((threadTime()-before)*busyShare)
+	return found, err
 }
 
 // sight notes that a process lives in its network namespace.

@@ -1,6 +1,7 @@
 package sockdiag
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -56,6 +57,16 @@ func (w *walker) pids(dst []uint32) ([]uint32, error) {
 			dst, b = append(dst, pid), rest
 		}
 	}
+}
+
+// lastPID returns the id that was given out last, the end of /proc/loadavg
+// (proc_loadavg(5)): when it changes, a process or thread has been started.
+func (w *walker) lastPID() uint32 {
+	b, err := w.read(w.proc, "loadavg\x00")
+	if err != nil {
+		return 0
+	}
+	return parseID(b[bytes.LastIndexByte(b, ' ')+1:])
 }
 
 // open opens /proc/PID, which goes on naming this process and fails when

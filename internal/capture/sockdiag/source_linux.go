@@ -103,8 +103,18 @@ func (s *Source) Read(o *activity.Observation) error {
 			}
 			limit = min(limit, time.Duration(d-at.utc))
 		}
+		if !s.cfg.OwnNamespaceOnly {
+			limit = min(limit, s.cfg.MinInterval)
+		}
 		if err := s.wait(limit); err != nil {
 			return err
+		}
+		found, err := s.spaces.glance(now())
+		if err != nil {
+			return err
+		}
+		if found {
+			s.next = 0
 		}
 	}
 }
@@ -243,7 +253,7 @@ func (s *Source) scan(full bool) error {
 }
 
 func (s *Source) compare(at stamp, full bool) error {
-	if err := s.spaces.refresh(at); err != nil {
+	if _, err := s.spaces.refresh(at); err != nil {
 		return err
 	}
 	for sp := range s.spaces.all() {
