@@ -127,6 +127,9 @@ func (p *addrPattern) String() string {
 func (c *compiler) parseAddr(s string) (addrPattern, error) {
 	host, port, hasPort := splitPort(s)
 	p, ok := parseHost(host)
+	if host == "" && !hasPort || s[:min(1, len(s))] == "[" && !p.prefix.IsValid() {
+		ok = false // "[*]" is a class of characters
+	}
 	if !ok {
 		return p, fmt.Errorf("bad address %s: want an address, 10.0.0.0/8, address:port or %s", quoteShort(s), orList([]string{"loopback", "private", "link-local", "multicast", "unspecified", "shared", "public"}))
 	}

@@ -46,7 +46,7 @@ func TestParseAddr(t *testing.T) {
 			t.Errorf("%q is read back as %s, %v", want, again.String(), err)
 		}
 	}
-	for _, in := range []string{"10.0.0", "10.0.0.256", "10.0.0.0/33", "::1:99999:", "[::1", "[::1]x", "[::1]:", "10.0.0.1:", "10.0.0.1:99999", "10.0.0.1:nothing", "x.*", "1.2.3.4.*", "host.example"} {
+	for _, in := range []string{"", "[]", "[*]", "[loopback]:80", "10.0.0", "10.0.0.256", "10.0.0.0/33", "::1:99999:", "[::1", "[::1]x", "[::1]:", "10.0.0.1:", "10.0.0.1:99999", "10.0.0.1:nothing", "x.*", "1.2.3.4.*", "host.example"} {
 		if p, err := c.parseAddr(in); err == nil {
 			t.Errorf("%q = %s, want an error", in, p.String())
 		}

@@ -319,6 +319,10 @@ func (p *parser) bare(start int) (node, error) {
 		if err != nil {
 			return node{}, p.wrap(start, err)
 		}
+		// A relation in a plain word is a slip that would silently match nothing.
+		if i := strings.IndexAny(it.text, ":=<>!"); i >= 0 && t.field.id == fBare && p.src[it.pos] != '"' {
+			return node{}, p.errorf(it.pos+i, "no field before %q: put the word in quotes to search for it", it.text[i:i+1])
+		}
 		kids = append(kids, node{op: opTerm, term: t})
 	}
 	return single(opOr, kids), nil
