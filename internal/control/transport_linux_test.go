@@ -248,7 +248,7 @@ func TestOtherUsers(t *testing.T) {
 	exe := copyTest(t, dir)
 	try := func(groups ...uint32) string {
 		cmd := exec.Command(exe, "-test.run=^TestDialHelper$", "-test.v")
-		cmd.Env = []string{"CONTROL_DIAL=" + path}
+		cmd.Env = []string{"CONTROL_DIAL=" + path, "GORACE=atexit_sleep_ms=0"}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, Groups: groups}}
 		out, err := cmd.CombinedOutput()
 		_, said, ok := strings.Cut(string(out), "dial: ")
