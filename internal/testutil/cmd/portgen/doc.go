@@ -6,6 +6,8 @@
 //	portgen [flags] procs N    N processes, each one connection
 //	portgen [flags] case NAME  a scenario; "all", or a comma separated list
 //	portgen cases              prints the names of the scenarios
+//	portgen verify TRUTH       compares events on standard input (JSON Lines) with
+//	                           the truth in a file; exit status 1 if they differ
 //
 // It works in a network namespace of its own (root), or with -here in the
 // caller's. The truth goes to the file of -truth, or to standard output.

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"github.com/portreporter/portreporter/internal/testutil/netconf"
+	"github.com/portreporter/portreporter/internal/testutil/truth"
 )
 
 // options are the flags.
@@ -93,6 +94,9 @@ func start(args []string) (status int) {
 		}
 		return 0
 	}
+	if f.NArg() == 2 && f.Arg(0) == "verify" {
+		return verify(f.Arg(1), os.Stdin, os.Stdout)
+	}
 	if err := check(f.Args(), &o); err != nil {
 		fmt.Fprintln(os.Stderr, "portgen:", err)
 		return 2
@@ -110,7 +114,7 @@ func start(args []string) (status int) {
 
 func check(args []string, o *options) error {
 	if len(args) != 2 {
-		return errors.New("want tcp N, udp N, procs N, case NAME or cases")
+		return errors.New("want tcp N, udp N, procs N, case NAME, cases or verify TRUTH")
 	}
 	switch o.close {
 	case closeAny, closeClient, closeServer, closeReset:
@@ -129,6 +133,27 @@ func check(args []string, o *options) error {
 		return fmt.Errorf("unknown command %q", args[0])
 	}
 	return nil
+}
+
+// verify compares events on in, as JSON Lines, with the truth in a file.
+func verify(name string, in io.Reader, out io.Writer) int {
+	f, err := os.Open(name)
+	must("open truth", err)
+	defer f.Close()
+	log, err := truth.Read(f)
+	must("truth", err)
+	v := truth.NewVerifier(log)
+	for e, err := range truth.Events(in) {
+		must("events", err)
+		v.Add(e)
+	}
+	r := v.Report()
+	fmt.Fprint(out, r)
+	if err := r.Err(); err != nil {
+		fmt.Fprintln(out, err)
+		return 1
+	}
+	return 0
 }
 
 // again runs this program in a new network namespace. Its threads are all in

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+)
+
+func main() {
+	fmt.Fprintln(os.Stderr, "snapshot: not supported on", runtime.GOOS)
+	os.Exit(1)
+}
