@@ -64,9 +64,19 @@ func (p *people) meet(k activity.ProcessKey, scan uint64) *activity.Process {
 	case im == nil:
 		im = &image{exe: exe}
 		p.known[k] = im
-	case exe == "" || exe == im.exe:
+	case exe == "" || exe == im.exe && im.process.Args != nil:
 		im.scan = scan
 		return nil
+	case exe == im.exe:
+		// Met in the middle of execve(2), or a process without arguments.
+		again := p.describe(k, im, dir)
+		im.scan = scan
+		if again.Args == nil {
+			return nil
+		}
+		again.Rev = im.process.Rev + 1
+		im.process = again
+		return again
 	default:
 		im.exe = exe
 		im.execs++

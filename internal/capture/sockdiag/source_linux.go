@@ -46,7 +46,10 @@ type Source struct {
 	rows   []row // of the last scan; kept for its memory
 	lost   [activity.NumKinds]uint64
 
+	fds      []unix.PollFd
+	heard    []*watch      // those of fds[1:]
 	pause    time.Duration // before the next scan
+	cost     time.Duration // processor time of the last scan
 	next     uint64        // CLOCK_BOOTTIME ns at which it is due; 0 at once
 	lastFull uint64        // CLOCK_BOOTTIME ns of the last look into every process
 	failed   map[uint32]error
@@ -77,7 +80,8 @@ func Open(c Config) (*Source, error) {
 }
 
 // Read overwrites o with the next observation. It waits until one comes, or
-// the deadline passes (os.ErrDeadlineExceeded), or Close (os.ErrClosed).
+// the deadline passes (os.ErrDeadlineExceeded), or Close (os.ErrClosed). Any
+// other error is that of one scan or notification: the next Read goes on.
 func (s *Source) Read(o *activity.Observation) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,24 +192,24 @@ func (s *Source) interrupt() {
 
 // wait sleeps until a notification comes, an interrupt, or limit passes.
 func (s *Source) wait(limit time.Duration) error {
-	fds := []unix.PollFd{{Fd: int32(s.wake), Events: unix.POLLIN}}
-	var watches []*watch
+	s.fds = append(s.fds[:0], unix.PollFd{Fd: int32(s.wake), Events: unix.POLLIN})
+	s.heard = s.heard[:0]
 	for sp := range s.spaces.all() {
 		for _, w := range sp.watches {
-			fds = append(fds, unix.PollFd{Fd: int32(w.fd), Events: unix.POLLIN})
-			watches = append(watches, w)
+			s.fds = append(s.fds, unix.PollFd{Fd: int32(w.fd), Events: unix.POLLIN})
+			s.heard = append(s.heard, w)
 		}
 	}
 	ts := unix.NsecToTimespec(int64(limit))
-	if _, err := unix.Ppoll(fds, &ts, nil); err != nil && err != unix.EINTR {
+	if _, err := unix.Ppoll(s.fds, &ts, nil); err != nil && err != unix.EINTR {
 		return fmt.Errorf("wait for destroy notifications: %w", err)
 	}
-	if fds[0].Revents != 0 {
+	if s.fds[0].Revents != 0 {
 		var b [8]byte
 		_, _ = unix.Read(s.wake, b[:])
 	}
-	for i, w := range watches {
-		if fds[i+1].Revents != 0 {
+	for i, w := range s.heard {
+		if s.fds[i+1].Revents != 0 {
 			if err := s.drain(w); err != nil {
 				return err
 			}
@@ -228,7 +232,7 @@ func (s *Source) drain(w *watch) error {
 				kind = activity.KindUnbind
 			}
 			s.lost[kind] += lost
-			s.next = 0
+			s.next = min(s.next, at.boot+uint64(max(s.cfg.MinInterval, s.cost*capShare)))
 		}
 		if err != nil {
 			return err
@@ -243,13 +247,11 @@ func (s *Source) scan(full bool) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	before := threadTime()
-	at := now()
-	if err := s.compare(at, full); err != nil {
-		return err
-	}
-	s.pause = nextInterval(s.cfg, s.pause, threadTime()-before, s.table.changed)
+	err := s.compare(now(), full)
+	s.cost = threadTime() - before
+	s.pause = nextInterval(s.cfg, s.pause, s.cost, s.table.changed)
 	s.next = now().boot + uint64(s.pause)
-	return nil
+	return err
 }
 
 func (s *Source) compare(at stamp, full bool) error {

@@ -73,16 +73,17 @@ func TestCloseBytes(t *testing.T) {
 		name  string
 		close func(c, a *net.TCPConn)
 		reset bool
+		first string // who closed
 	}{
-		{"client first", func(c, a *net.TCPConn) { c.Close(); eof(t, a); a.Close() }, false},
-		{"server first", func(c, a *net.TCPConn) { a.Close(); eof(t, c); c.Close() }, false},
-		{"client half first", func(c, a *net.TCPConn) { c.CloseWrite(); eof(t, a); a.Close(); eof(t, c); c.Close() }, false},
+		{"client first", func(c, a *net.TCPConn) { c.Close(); eof(t, a); a.Close() }, false, "client"},
+		{"server first", func(c, a *net.TCPConn) { a.Close(); eof(t, c); c.Close() }, false, "server"},
+		{"client half first", func(c, a *net.TCPConn) { c.CloseWrite(); eof(t, a); a.Close(); eof(t, c); c.Close() }, false, "client"},
 		{"client reset", func(c, a *net.TCPConn) {
 			c.SetLinger(0)
 			c.Close()
 			a.Read(make([]byte, 1))
 			a.Close()
-		}, true},
+		}, true, ""},
 	}
 	l := listen(t)
 	for _, seen := range []bool{true, false} {
@@ -117,6 +118,13 @@ func TestCloseBytes(t *testing.T) {
 					reason := activity.ReasonClosed
 					if order.reset {
 						reason = activity.ReasonReset
+					}
+					local := "client"
+					if v.Local.String() == a.LocalAddr().String() {
+						local = "server"
+					}
+					if peer := v.Flags&activity.FlagPeerFirst != 0; !order.reset && peer == (order.first == local) {
+						t.Errorf("%s: at the %s the peer is first: %v", name, local, peer)
 					}
 					if order.reset && v.Local.String() == c.LocalAddr().String() {
 						want = [2]int{int(v.Rx), int(v.Tx)} // wiped by the kernel; of the last scan
@@ -441,4 +449,3 @@ func TestDeadlineAndClose(t *testing.T) {
 		t.Errorf("second Close: %v", err)
 	}
 }
-

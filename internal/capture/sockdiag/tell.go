@@ -257,8 +257,11 @@ func (t *table) closing(v *activity.Event, e *entry, last *row) {
 	default:
 		v.Unknown |= activity.FactReason
 	}
-	fin, sure := t.tookFin(e, last, acked && known)
+	fin, peerFirst, sure := t.tookFin(e, last, acked && known)
 	v.Rx = i.rx(fin)
+	if peerFirst {
+		v.Flags |= activity.FlagPeerFirst
+	}
 	if !sure {
 		v.Unknown |= activity.FactBytes
 	}
@@ -270,24 +273,26 @@ func count(v *activity.Event, i *tcpInfo) {
 }
 
 // tookFin tells whether bytesReceived of a closed connection counts the peer's
-// FIN. It does where the peer closed first. Where this end did, the socket is
-// replaced by a TIME-WAIT stub, which takes the FIN instead, unless the FIN
-// came with the acknowledgement (then nobody reads it: one byte is unread) or
-// the process had only shut down sending and kept the socket.
-func (t *table) tookFin(e *entry, last *row, graceful bool) (fin, sure bool) {
+// FIN, and whether that came before this end's. Where the peer closed first it
+// counts. Where this end did, the socket is replaced by a TIME-WAIT stub, which
+// takes the FIN instead, unless the FIN came with the acknowledgement (then
+// nobody reads it: one byte is unread) or the process had only shut down sending
+// and kept the socket. The last, where no scan has seen it so, makes rx one byte
+// too many.
+func (t *table) tookFin(e *entry, last *row, graceful bool) (fin, peerFirst, sure bool) {
 	i := &last.info
-	switch {
-	case i.bytesReceived == 0 || i.dataSegsIn == 0:
-		return i.bytesReceived > 0, true
-	case peerClosed(e.row.state):
-		return true, true
+	switch s := e.row.state; {
+	case s == activity.StateCloseWait || s == activity.StateLastAck:
+		return true, true, true
 	case !graceful:
-		return false, true
-	case e.half || last.rqueue > 0:
-		return true, true
+		return peerClosed(s) || i.dataSegsIn == 0, false, true
+	case peerClosed(s) || e.half || last.rqueue > 0:
+		return true, false, true
+	case i.dataSegsIn == 0: // what was received, if anything, is the FIN
+		return true, i.bytesReceived > 0, true
 	}
 	found, known := t.stubOf(last)
-	return !found, known
+	return !found, !found && known, known
 }
 
 // forget lets go of ended sockets whose end has been read.

@@ -22,11 +22,12 @@ func TestClosing(t *testing.T) {
 		rx, tx  uint64
 		reason  activity.Reason
 		unknown activity.Facts
+		peer    bool // closed first
 	}{
 		{name: "server, client closed first", kind: accepted, state: activity.StateEstablished,
-			last: tcpInfo{bytesReceived: 1001, dataSegsIn: 1, bytesSent: 50, bytesAcked: 51}, rx: 1000, tx: 50, reason: activity.ReasonClosed},
+			last: tcpInfo{bytesReceived: 1001, dataSegsIn: 1, bytesSent: 50, bytesAcked: 51}, rx: 1000, tx: 50, reason: activity.ReasonClosed, peer: true},
 		{name: "the same, seen in CLOSE-WAIT", kind: accepted, state: activity.StateCloseWait, stub: true,
-			last: tcpInfo{bytesReceived: 1001, dataSegsIn: 1, bytesSent: 50, bytesAcked: 51}, rx: 1000, tx: 50, reason: activity.ReasonClosed},
+			last: tcpInfo{bytesReceived: 1001, dataSegsIn: 1, bytesSent: 50, bytesAcked: 51}, rx: 1000, tx: 50, reason: activity.ReasonClosed, peer: true},
 		{name: "client closed first", kind: opened, state: activity.StateEstablished, stub: true,
 			last: tcpInfo{bytesReceived: 50, dataSegsIn: 1, bytesSent: 1000, bytesAcked: 1002}, rx: 50, tx: 1000, reason: activity.ReasonClosed},
 		{name: "client closed first, FIN with the acknowledgement", kind: opened, state: activity.StateEstablished, stub: true, rqueue: 1,
@@ -34,7 +35,9 @@ func TestClosing(t *testing.T) {
 		{name: "client shut down first", kind: opened, state: activity.StateFinWait2, half: true, stub: true,
 			last: tcpInfo{bytesReceived: 51, dataSegsIn: 1, bytesSent: 1000, bytesAcked: 1002}, rx: 50, tx: 1000, reason: activity.ReasonClosed},
 		{name: "no data", kind: accepted, state: activity.StateEstablished,
-			last: tcpInfo{bytesReceived: 1, bytesAcked: 1}, reason: activity.ReasonClosed},
+			last: tcpInfo{bytesReceived: 1, bytesAcked: 1}, reason: activity.ReasonClosed, peer: true},
+		{name: "no data, this end first", kind: accepted, state: activity.StateEstablished, stub: true,
+			last: tcpInfo{bytesAcked: 1}, reason: activity.ReasonClosed},
 		{name: "sent again", kind: opened, state: activity.StateEstablished, stub: true,
 			last: tcpInfo{bytesSent: 1500, bytesRetrans: 500, bytesAcked: 1002}, tx: 1000, reason: activity.ReasonClosed},
 		{name: "reset", kind: opened, state: activity.StateEstablished,
@@ -56,7 +59,8 @@ func TestClosing(t *testing.T) {
 		v := o.Event
 		unknown := v.Unknown &^ (activity.FactOwner | activity.FactCloser)
 		if v.Rx != test.rx || v.Tx != test.tx || v.Reason != test.reason || unknown != test.unknown || v.Duration != 50 ||
-			(v.Flags&activity.FlagReset != 0) != (test.reason == activity.ReasonReset) {
+			(v.Flags&activity.FlagReset != 0) != (test.reason == activity.ReasonReset) ||
+			(v.Flags&activity.FlagPeerFirst != 0) != test.peer {
 			t.Errorf("%s: rx %d tx %d reason %v unknown %b flags %b, want rx %d tx %d reason %v unknown %b", test.name,
 				v.Rx, v.Tx, v.Reason, unknown, v.Flags, test.rx, test.tx, test.reason, test.unknown)
 		}
