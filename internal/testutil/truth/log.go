@@ -22,6 +22,7 @@ const maxLine = 16 << 20
 type Log struct {
 	NetNS      []uint32 // inodes of the network namespaces used; empty: any
 	WallOffset int64    // CLOCK_REALTIME minus CLOCK_BOOTTIME, ns, when the run began
+	From, To   uint64   // CLOCK_BOOTTIME ns when the run began and ended; 0 unknown
 	Procs      []Proc   // Expect refers to them by N
 	Expects    []Expect
 	Exchanges  []Exchange
@@ -125,6 +126,8 @@ type head struct {
 	V          int      `json:"v"`
 	NetNS      []uint32 `json:"netns,omitempty"`
 	WallOffset int64    `json:"wall_offset_ns"`
+	From       uint64   `json:"from,omitempty"`
+	To         uint64   `json:"to,omitempty"`
 }
 
 type expectJSON struct {
@@ -171,7 +174,7 @@ func (l *Log) Write(w io.Writer) error {
 	put := func(v line) {
 		_ = enc.Encode(v) // cannot fail but by its writer, and Flush tells that
 	}
-	put(line{Head: &head{V: Version, NetNS: l.NetNS, WallOffset: l.WallOffset}})
+	put(line{Head: &head{V: Version, NetNS: l.NetNS, WallOffset: l.WallOffset, From: l.From, To: l.To}})
 	for i := range l.Procs {
 		put(line{Proc: &l.Procs[i]})
 	}
@@ -193,8 +196,7 @@ func (l *Log) Write(w io.Writer) error {
 	return nil
 }
 
-// Read reads what Write wrote. Several logs one after the other are one log, as
-// long as their process numbers differ.
+// Read reads what Write wrote.
 func Read(r io.Reader) (*Log, error) {
 	l := &Log{}
 	s := bufio.NewScanner(r)
@@ -224,7 +226,7 @@ func (l *Log) add(b []byte) error {
 			return fmt.Errorf("version %d, want %d", v.Head.V, Version)
 		}
 		l.NetNS = append(l.NetNS, v.Head.NetNS...)
-		l.WallOffset = v.Head.WallOffset
+		l.WallOffset, l.From, l.To = v.Head.WallOffset, v.Head.From, v.Head.To
 	case v.Proc != nil:
 		l.Procs = append(l.Procs, *v.Proc)
 	case v.Expect != nil:

@@ -23,6 +23,8 @@ func sample() *Log {
 	return &Log{
 		NetNS:      []uint32{4026531840},
 		WallOffset: 1e18,
+		From:       7e9,
+		To:         8e9,
 		Procs: []Proc{
 			{N: 1, PID: 100, StartMin: 5e9, StartMax: 5e9 + 9, Exe: "/bin/c", Args: []string{"c", "-x"}, UID: 7},
 			{N: 2, PID: 200, StartMin: 6e9, StartMax: 6e9 + 9},
@@ -46,7 +48,7 @@ func perfect(l *Log) []activity.Event {
 	}
 	var out []activity.Event
 	add := func(x Expect) {
-		out = append(out, activity.Event{Kind: x.Kind, Proto: x.Proto, Local: x.Local, Remote: x.Remote, NetNS: l.NetNS[0],
+		out = append(out, activity.Event{Kind: x.Kind, Proto: x.Proto, Local: x.Local, Remote: x.Remote, NetNS: l.NetNS[0], Boot: l.From,
 			Owner: procs[x.Proc], Rx: x.Rx, Tx: x.Tx, Errno: x.Errno, Reason: x.Reason, Flags: x.Flags})
 	}
 	for _, x := range l.Expects {
@@ -198,6 +200,20 @@ func TestVerifyFaults(t *testing.T) {
 			e.Process = &activity.Process{Key: e.Owner, Exe: "/bin/c", Args: []string{"c", "-y"}, UID: 7}
 			return es
 		}, activity.KindConnect, Count{Made: 3, Observed: 3, WrongFact: 1}, "connect: 1 with a wrong fact"},
+		{"redacted", func(es []activity.Event) []activity.Event {
+			e := find(es, activity.KindConnect)
+			e.Process = &activity.Process{Key: e.Owner, Exe: "/bin/c", Args: []string{"c", "[redacted]"}, UID: 7}
+			return es
+		}, activity.KindConnect, Count{Made: 3, Observed: 3}, ""},
+		{"before the run", func(es []activity.Event) []activity.Event { find(es, activity.KindListen).Boot = 1e9; return es }, activity.KindListen,
+			Count{Made: 1, Missing: 1}, "listen: 1 missing"},
+		{"after the run, another's", func(es []activity.Event) []activity.Event {
+			e := *find(es, activity.KindAccept)
+			e.Boot, e.Time = 0, 1e18+9e9
+			return append(es, e)
+		}, activity.KindAccept, Count{Made: 3, Observed: 3}, ""},
+		{"after the run, its own", func(es []activity.Event) []activity.Event { find(es, activity.KindClose).Boot = 9e9; return es }, activity.KindClose,
+			Count{Made: 6, Observed: 6}, ""},
 		{"other namespace", func(es []activity.Event) []activity.Event { find(es, activity.KindListen).NetNS = 1; return es }, activity.KindListen,
 			Count{Made: 1, Missing: 1}, "listen: 1 missing"},
 	} {

@@ -33,7 +33,7 @@ type options struct {
 	threads    int
 	rate       float64
 	parallel   int
-	nopin      bool
+	float      bool
 }
 
 func (o *options) flags(f *flag.FlagSet) {
@@ -51,14 +51,14 @@ func (o *options) flags(f *flag.FlagSet) {
 	f.IntVar(&o.threads, "threads", 1, "tcp: threads on each side")
 	f.Float64Var(&o.rate, "rate", 0, "per second; 0 is as fast as possible")
 	f.IntVar(&o.parallel, "parallel", 1, "procs: processes at a time")
-	f.BoolVar(&o.nopin, "no-pin", false, "do not pin client and server to processors 0 and 1")
+	f.BoolVar(&o.float, "float", false, "do not pin client and server to processors 0 and 1")
 }
 
 // args returns the flags that a child needs.
 func (o *options) args() []string {
 	return []string{"-data", strconv.Itoa(o.data), "-close", o.close, "-threads", strconv.Itoa(o.threads),
 		"-null-accept=" + strconv.FormatBool(o.nullAccept), "-ipv6=" + strconv.FormatBool(o.ipv6),
-		"-mapped=" + strconv.FormatBool(o.mapped), "-no-pin=" + strconv.FormatBool(o.nopin)}
+		"-mapped=" + strconv.FormatBool(o.mapped), "-float=" + strconv.FormatBool(o.float)}
 }
 
 func main() {
@@ -199,6 +199,7 @@ func (o options) do(what, arg string) {
 }
 
 func (r *run) write() {
+	r.log.To = boottime()
 	if r.stats {
 		r.log.Procs, r.log.Expects, r.log.Exchanges = nil, nil, nil
 	}

@@ -187,7 +187,7 @@ func checkLog(t *testing.T, l *truth.Log) {
 		if _, ok := procs[x.Proc]; x.Proc != 0 && !ok {
 			t.Errorf("%+v is of no known process", x)
 		}
-		e := activity.Event{Kind: x.Kind, Proto: x.Proto, Local: x.Local, Remote: x.Remote, NetNS: l.NetNS[0], Rx: x.Rx, Tx: x.Tx, Errno: x.Errno,
+		e := activity.Event{Kind: x.Kind, Proto: x.Proto, Local: x.Local, Remote: x.Remote, NetNS: l.NetNS[0], Boot: l.To, Rx: x.Rx, Tx: x.Tx, Errno: x.Errno,
 			Reason: x.Reason, Flags: x.Flags}
 		owner := procs[x.Proc]
 		e.Owner = activity.ProcessKey{PID: owner.PID, Start: owner.StartMin}

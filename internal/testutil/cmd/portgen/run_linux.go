@@ -43,6 +43,7 @@ func newRun(o options) *run {
 	must("stat network namespace", unix.Stat("/proc/thread-self/ns/net", &st))
 	r.log.NetNS = []uint32{uint32(st.Ino)}
 	r.log.WallOffset = clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_BOOTTIME)
+	r.log.From = boottime()
 	r.self = r.addProc(selfProc())
 	return r
 }
@@ -134,7 +135,7 @@ func reap(pid int, killed bool) {
 // pin ties the calling goroutine's thread to a processor, if there are that many.
 func (r *run) pin(cpu int) {
 	runtime.LockOSThread()
-	if r.nopin || cpu >= runtime.NumCPU() {
+	if r.float || cpu >= runtime.NumCPU() {
 		return
 	}
 	var s unix.CPUSet
