@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/filter"
 )
 
 // BenchmarkAppend is the recorder's steady state: events of known processes,
@@ -123,7 +124,7 @@ func BenchmarkQuery(b *testing.B) {
 	check(b, w.Close())
 	r, err := OpenReader(dir)
 	check(b, err)
-	for name, q := range map[string]Query{"port": {Ports: []PortRange{{3389, 3389}}}, "kind": {Kinds: []activity.Kind{activity.KindBindFailed}}, "all": {}} {
+	for name, q := range map[string]Query{"port": {Hints: filter.Hints{Ports: []filter.PortRange{{Lo: 3389, Hi: 3389}}}}, "kind": {Hints: filter.Hints{Kinds: 1 << activity.KindBindFailed}}, "all": {}} {
 		b.Run(name, func(b *testing.B) {
 			n := 0
 			for b.Loop() {

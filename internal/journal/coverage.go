@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/filter"
 )
 
 // State is what an Interval says.
@@ -36,7 +37,7 @@ type Interval struct {
 // read are joined in the error, beside what the others tell.
 func (r *Reader) Coverage(ctx context.Context, from, to int64) ([]Interval, error) {
 	runs, errs := r.runs(ctx)
-	q := Query{Kinds: []activity.Kind{activity.KindRecorderStart, activity.KindRecorderStop, activity.KindGap}}
+	q := Query{Hints: filter.Hints{Kinds: coverageKinds}}
 	told := make(map[uint64][]*activity.Event)
 	r.walk(ctx, q, func(at pos, e *activity.Event, err error) bool {
 		if err != nil {

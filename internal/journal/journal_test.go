@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/filter"
 )
 
 // anchor is a time of these tests.
@@ -212,7 +213,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Errorf("modules: -want +got\n%s", d)
 		}
 	}
-	got, err := r.Tail(context.Background(), Query{Kinds: []activity.Kind{activity.KindClose}}, 700)
+	got, err := r.Tail(context.Background(), Query{Hints: filter.Hints{Kinds: 1 << activity.KindClose}}, 700)
 	check(t, err)
 	var closes []*activity.Event
 	for _, e := range append(want, e) {

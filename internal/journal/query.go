@@ -2,44 +2,37 @@ package journal
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/filter"
 )
 
-// PortRange is ports First to Last, both included.
-type PortRange struct{ First, Last uint16 }
-
-// Query says which events are asked for: those that meet every field that is
-// set. All but Match also let reading skip what it need not look at.
+// Query says which events are asked for: those within the hints for which Match
+// is true. The hints let reading skip what it need not look at; the zero Query
+// asks for everything. For a filter, both are its methods' results.
 type Query struct {
-	From, To int64                      // UTC ns, From <= time < To; 0 open
-	Ports    []PortRange                // the local or the remote port is in one
-	Addrs    []netip.Prefix             // the local or the remote address is in one
-	Kinds    []activity.Kind            // the kind is one
-	Match    func(*activity.Event) bool // called with processes resolved; the event is not to be kept
+	filter.Hints
+	Match func(*activity.Event) bool // called with processes resolved; nil: all. The event is not to be kept
 }
 
-// hints is the query without Match. It looks at the key columns only.
-func (q *Query) hints(e *activity.Event) bool {
-	if e.Time < q.From && q.From != 0 || q.To != 0 && e.Time >= q.To {
+// coverageKinds tell of the recorder and have no port.
+const coverageKinds = filter.KindSet(1<<activity.KindRecorderStart | 1<<activity.KindRecorderStop | 1<<activity.KindGap)
+
+// within reports whether an event is within the hints. It looks at the key
+// columns only.
+func (q *Query) within(e *activity.Event) bool {
+	if q.Never || e.Time < q.From && q.From != 0 || q.To != 0 && e.Time >= q.To || !q.Kinds.Has(e.Kind) {
 		return false
 	}
-	if len(q.Kinds) > 0 && !slices.Contains(q.Kinds, e.Kind) {
-		return false
-	}
-	if len(q.Ports) > 0 && !q.port(e.Local) && !q.port(e.Remote) {
+	if len(q.Ports) > 0 && !q.port(e.Local.Port()) && !q.port(e.Remote.Port()) {
 		return false
 	}
 	return len(q.Addrs) == 0 || q.addr(e.Local.Addr()) || q.addr(e.Remote.Addr())
 }
 
-func (q *Query) port(a netip.AddrPort) bool {
-	if !a.Addr().IsValid() {
-		return false
-	}
+func (q *Query) port(p uint16) bool {
 	for _, r := range q.Ports {
-		if p := a.Port(); p >= r.First && p <= r.Last {
+		if p >= r.Lo && p <= r.Hi {
 			return true
 		}
 	}
@@ -58,6 +51,4 @@ func (q *Query) addr(a netip.Addr) bool {
 func (q *Query) match(e *activity.Event) bool { return q.Match == nil || q.Match(e) }
 
 // coverageOnly reports whether only events about the recorder are asked for.
-func (q *Query) coverageOnly() bool {
-	return len(q.Kinds) > 0 && !slices.ContainsFunc(q.Kinds, func(k activity.Kind) bool { return !k.Coverage() })
-}
+func (q *Query) coverageOnly() bool { return q.Kinds != 0 && q.Kinds&^coverageKinds == 0 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/filter"
 )
 
 // TestQueryProperty: whatever is sealed and merged, a query gives what a naive
@@ -46,7 +47,7 @@ func TestQueryProperty(t *testing.T) {
 			q := randomQuery(rnd, want)
 			var naive []*activity.Event
 			for _, e := range want {
-				if q.hints(e) && q.match(e) {
+				if q.within(e) && q.match(e) {
 					naive = append(naive, e)
 				}
 			}
@@ -65,7 +66,7 @@ func randomQuery(rnd *rand.Rand, events []*activity.Event) (q Query) {
 	}
 	for range rnd.IntN(3) {
 		p := some().Local.Port()
-		q.Ports = append(q.Ports, PortRange{p, p + uint16(rnd.IntN(2))})
+		q.Ports = append(q.Ports, filter.PortRange{Lo: p, Hi: p + uint16(rnd.IntN(2))})
 	}
 	if rnd.IntN(3) == 0 {
 		if a := some().Remote.Addr(); a.IsValid() {
@@ -74,9 +75,9 @@ func randomQuery(rnd *rand.Rand, events []*activity.Event) (q Query) {
 	}
 	switch rnd.IntN(4) {
 	case 0:
-		q.Kinds = []activity.Kind{some().Kind, some().Kind}
+		q.Kinds = 1<<some().Kind | 1<<some().Kind
 	case 1:
-		q.Kinds = []activity.Kind{activity.KindGap}
+		q.Kinds = 1 << activity.KindGap
 	}
 	if rnd.IntN(3) == 0 {
 		if p := some().Process; p != nil {

@@ -167,7 +167,7 @@ func (r *Reader) live(p piece, next pos, q *Query, yield yielder) (end pos, more
 		if end.less(at) {
 			end = at
 		}
-		if at.less(next) || !q.hints(&scratch) || !q.match(&scratch) {
+		if at.less(next) || !q.within(&scratch) || !q.match(&scratch) {
 			continue
 		}
 		e := scratch

@@ -15,6 +15,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/filter"
 )
 
 // segment is a sealed segment open for reading.
@@ -119,7 +120,7 @@ func (s *segment) candidates(g parquet.RowGroup, first int64, q *Query) ([]rowRa
 	}
 	if q.From != 0 || q.To != 0 {
 		rs, err := pages(chunks[colTime], g.NumRows(), func(lo, hi parquet.Value) bool {
-			return (q.To == 0 || lo.Int64() < q.To) && hi.Int64() >= q.From
+			return (q.To == 0 || lo.Int64() < q.To) && (q.From == 0 || hi.Int64() >= q.From)
 		})
 		if err != nil {
 			return nil, err
@@ -132,7 +133,7 @@ func (s *segment) candidates(g parquet.RowGroup, first int64, q *Query) ([]rowRa
 	}
 	if len(q.Ports) > 0 && s.sortedBy(q.Ports) {
 		rs, err := pages(chunks[colService], g.NumRows(), func(lo, hi parquet.Value) bool {
-			return slices.ContainsFunc(q.Ports, func(p PortRange) bool { return uint32(p.First) <= hi.Uint32() && uint32(p.Last) >= lo.Uint32() })
+			return slices.ContainsFunc(q.Ports, func(p filter.PortRange) bool { return uint32(p.Lo) <= hi.Uint32() && uint32(p.Hi) >= lo.Uint32() })
 		})
 		if err != nil {
 			return nil, err
@@ -147,8 +148,8 @@ func (s *segment) candidates(g parquet.RowGroup, first int64, q *Query) ([]rowRa
 
 // sortedBy reports whether ports are found by the service port: all are low, and
 // none is 0, which never is the service port beside another.
-func (s *segment) sortedBy(ports []PortRange) bool {
-	return !slices.ContainsFunc(ports, func(p PortRange) bool { return p.Last >= s.low || p.First == 0 })
+func (s *segment) sortedBy(ports []filter.PortRange) bool {
+	return !slices.ContainsFunc(ports, func(p filter.PortRange) bool { return p.Hi >= s.low || p.Lo == 0 })
 }
 
 // mayHold asks the Bloom filters; a prefix of more than one address is always
@@ -313,7 +314,7 @@ func (r *groupReader) read(from int64, n int, q *Query) ([]int, error) {
 	r.wanted = r.wanted[:0]
 	for i := range n {
 		r.epochs[i] = r.values[colEpoch][i].Uint64()
-		if q.hints(&r.events[i]) {
+		if q.within(&r.events[i]) {
 			r.wanted = append(r.wanted, i)
 		}
 	}
@@ -393,7 +394,7 @@ func (s *segment) scan(q *Query, from pos, stop func() error) (sel *selection, e
 		}
 		sel.sort()
 	}()
-	if q.To != 0 && s.from >= q.To || s.to < q.From {
+	if q.Never || q.To != 0 && s.from >= q.To || s.to < q.From && q.From != 0 {
 		return sel, nil
 	}
 	var first int64
