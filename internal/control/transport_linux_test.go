@@ -247,7 +247,7 @@ func TestOtherUsers(t *testing.T) {
 	s := serveUnix(t, path, &recorder{})
 	exe := copyTest(t, dir)
 	try := func(groups ...uint32) string {
-		cmd := exec.Command(exe, "-test.run=^TestDialHelper$", "-test.v")
+		cmd := exec.Command(exe, "-test.run=^TestDialAsOther$", "-test.v")
 		cmd.Env = []string{"CONTROL_DIAL=" + path, "GORACE=atexit_sleep_ms=0"}
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534, Groups: groups}}
 		out, err := cmd.CombinedOutput()
@@ -279,8 +279,8 @@ func TestOtherUsers(t *testing.T) {
 	}
 }
 
-// TestDialHelper is the other user's process.
-func TestDialHelper(t *testing.T) {
+// TestDialAsOther is the other user's process.
+func TestDialAsOther(t *testing.T) {
 	path := os.Getenv("CONTROL_DIAL")
 	if path == "" {
 		return // only TestOtherUsers runs it to a purpose

@@ -21,10 +21,10 @@
 //     spreadsheets take for a formula. % itself is escaped only where two
 //     hexadecimal digits follow.
 //   - A section's modules are listed once: later sections of the same modules
-//     say "unchanged since log number N" or "same as log number N". A process
-//     with many ports has its table written again only after as many sections
-//     as the table had rows; those between show their own port, and say in which
-//     section the table is. Config.Modules "every" writes all of it every time.
+//     say "unchanged since log number N" or "same as log number N". A process's
+//     table is written once a second at most, and a long one only after as many
+//     sections as it had rows; those between show their own port, and say in
+//     which section the table is. Config.Modules "every" writes all of it every time.
 //   - PR-INITIAL and PR-PIDS name the time zone, and a section says how many
 //     entries before it could not be written.
 //

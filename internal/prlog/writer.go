@@ -53,7 +53,7 @@ const (
 	maxSeen      = 1 << 15          // processes remembered within a set
 	snapshotLife = 10 * time.Minute // how long a PR-INITIAL serves the sets that follow by size
 	retryAfter   = time.Second      // between attempts of what failed
-	manyRows     = 8                // a table up to this size is written every time
+	manyRows     = 8                // a table up to this size is written every second
 )
 
 // Writer writes the three logs. No error is final: what could not be written is
@@ -87,7 +87,8 @@ type Writer struct {
 // seen is what the set says already of a process.
 type seen struct {
 	modules  activity.ModuleSetID
-	table    uint64 // entry with its last table
+	table    uint64 // entry with its last table; 0 none
+	second   int64  // of that entry's time
 	rows     int    // in that table
 	sections int    // since
 }

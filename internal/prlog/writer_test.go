@@ -339,7 +339,7 @@ func TestLargeTable(t *testing.T) {
 	table := func(uint32) []activity.Socket { asked++; return socks }
 	for i := range 3000 {
 		socks = append(socks, tcp(sshd, activity.StateEstablished, "10.0.0.1:22", fmt.Sprintf("10.0.1.2:%d", 1000+i)))
-		must(t, w.Event(opened(activity.KindAccept, socks[i], 0), table, moduleSet))
+		must(t, w.Event(opened(activity.KindAccept, socks[i], time.Duration(i)*time.Second), table, moduleSet))
 	}
 	must(t, w.Close())
 	if asked > 30 {
@@ -362,6 +362,29 @@ func TestLargeTable(t *testing.T) {
 	}
 	if rows > 4*3000 {
 		t.Errorf("%d rows in all", rows)
+	}
+}
+
+// A busy process has its table written once a second, however small it is: the
+// recorder has other things to do than to answer for it.
+func TestTableOnceASecond(t *testing.T) {
+	cfg, _ := testConfig(t)
+	w := newWriter(t, cfg)
+	must(t, w.Start(nil))
+	asked := 0
+	table := func(uint32) []activity.Socket { asked++; return nil }
+	for i := range 40 {
+		conn := tcp(sshd, activity.StateEstablished, "10.0.0.1:22", fmt.Sprintf("10.0.1.2:%d", 1000+i))
+		must(t, w.Event(opened(activity.KindAccept, conn, time.Duration(i)*100*time.Millisecond), table, moduleSet))
+	}
+	must(t, w.Close())
+	if asked != 5 { // from 13:4:5.6 to 13:4:9.5
+		t.Errorf("the table was asked for %d times", asked)
+	}
+	for i, s := range readPIDs(t, logText(t, cfg.Dir, LogPIDs, "26-07-6-13-4-5")) {
+		if len(s.Mappings) != 1 || s.Mappings[0].Remote.Port() != uint16(1000+i) {
+			t.Errorf("section %d: %+v", i+1, s)
+		}
 	}
 }
 
