@@ -68,6 +68,7 @@ func BenchmarkSeal(b *testing.B) {
 	}
 	b.ReportMetric(float64(spent.Nanoseconds())/float64(segments*defaultSegmentRows), "cpu-ns/event")
 	b.ReportMetric(float64(peak)/(1<<20), "peak-heap-MB")
+	b.ReportMetric(residentPeak(b), "peak-RSS-MB")
 	var size int64
 	for _, f := range segmentFiles() {
 		var part int64
@@ -88,6 +89,14 @@ func cpuTime(b *testing.B) time.Duration {
 	var u unix.Rusage
 	check(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// residentPeak is the most memory that this process has had, in MiB: that of the
+// test itself and of its generator included.
+func residentPeak(b *testing.B) float64 {
+	var u unix.Rusage
+	check(b, unix.Getrusage(unix.RUSAGE_SELF, &u))
+	return float64(u.Maxrss) / 1024
 }
 
 // heapPeak watches the heap in use until stop is closed and then sends its peak.

@@ -82,16 +82,22 @@ func (l *liveLog) order() (order []sortedEvent, ranges []span64) {
 		if l.event(i, &e) != nil {
 			continue
 		}
-		order = append(order, sortedEvent{keyOf(&e, l.head.first.epoch), int32(i)})
+		k := keyOf(&e, 0)
+		order = append(order, sortedEvent{k.time, k.group, int32(i)})
 		ranges = addPos(ranges, pos{l.head.first.epoch, e.Seq}, e.Time)
 	}
-	slices.SortFunc(order, func(a, b sortedEvent) int { return a.key.compare(b.key) })
+	slices.SortFunc(order, func(a, b sortedEvent) int {
+		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.time, b.time), cmp.Compare(a.i, b.i))
+	})
 	return order, ranges
 }
 
+// sortedEvent is an event's sortKey, and its index in the live log, whose order
+// is that of positions: 16 bytes, as there is one for each event in memory.
 type sortedEvent struct {
-	key sortKey
-	i   int32
+	time  int64
+	group uint32
+	i     int32
 }
 
 func (k sortKey) compare(l sortKey) int {
@@ -112,10 +118,11 @@ func (l *liveLog) writeTo(ctx context.Context, s *segmentWriter, order []sortedE
 		if err := l.event(int(o.i), s.slot()); err != nil {
 			return err
 		}
-		if err := s.add(o.key.at.epoch); err != nil {
+		if err := s.add(l.head.first.epoch); err != nil {
 			return err
 		}
 	}
+	l.events = nil // the tables need the room
 	return s.finish(ranges, l.procs, l.modules)
 }
 
