@@ -200,20 +200,7 @@ func query(x *filter.Expr) journal.Query {
 	if x == nil {
 		return journal.Query{}
 	}
-	h := x.Hints()
-	q := journal.Query{From: h.From, To: h.To, Addrs: h.Addrs, Match: x.Match}
-	for _, p := range h.Ports {
-		q.Ports = append(q.Ports, journal.PortRange{First: p.Lo, Last: p.Hi})
-	}
-	for k := activity.Kind(1); k < activity.NumKinds; k++ {
-		if h.Kinds != 0 && h.Kinds.Has(k) {
-			q.Kinds = append(q.Kinds, k)
-		}
-	}
-	if h.Never {
-		q.Match = func(*activity.Event) bool { return false }
-	}
-	return q
+	return journal.Query{Hints: x.Hints(), Match: x.Match}
 }
 
 func hintDir(cfg Config, err error) string {
