@@ -1,10 +1,13 @@
 package journal
 
 import (
+	"cmp"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -106,18 +109,31 @@ func (l *liveLog) take(typ byte, body []byte, at span) (err error) {
 	return err
 }
 
-// modules decodes the module sets.
+// modules decodes all module sets.
 func (l *liveLog) modules() map[activity.ModuleSetID]*activity.ModuleSet {
 	m := make(map[activity.ModuleSetID]*activity.ModuleSet)
-	for _, at := range l.sets {
-		if s, err := activity.DecodeModuleSet(l.data[at.from:at.to]); err == nil {
-			m[s.ID] = s
-		}
+	for s := range l.eachModules {
+		m[s.ID] = s
 	}
 	return m
 }
 
 func (l *liveLog) process(id activity.ProcessID) *activity.Process { return l.procs[id] }
+
+// eachModules decodes the module sets one after the other, by id: together they
+// may be larger than the events.
+func (l *liveLog) eachModules(yield func(*activity.ModuleSet) bool) {
+	id := func(at span) uint64 { return binary.LittleEndian.Uint64(l.data[at.from:]) }
+	sets := slices.DeleteFunc(slices.Clone(l.sets), func(at span) bool { return at.to-at.from < 8 })
+	slices.SortStableFunc(sets, func(a, b span) int { return cmp.Compare(id(a), id(b)) })
+	sets = slices.CompactFunc(sets, func(a, b span) bool { return id(a) == id(b) })
+	for _, at := range sets {
+		s, err := activity.DecodeModuleSet(l.data[at.from:at.to])
+		if err == nil && !yield(s) {
+			return
+		}
+	}
+}
 
 // event decodes the i-th event.
 func (l *liveLog) event(i int, e *activity.Event) error {

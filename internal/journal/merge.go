@@ -184,7 +184,9 @@ func (w *Writer) mergeTo(ctx context.Context, s *segmentWriter, run []outline, r
 		c.close()
 	}
 	cursors = nil
-	return s.finish(ranges, procs, func() map[activity.ModuleSetID]*activity.ModuleSet { return w.unionModules(run) })
+	return s.finish(ranges, procs, func(yield func(*activity.ModuleSet) bool) {
+		each(sortedValues(w.unionModules(run)))(yield)
+	})
 }
 
 // unionModules collects the module sets of several segments. Damage to them

@@ -123,7 +123,7 @@ func (l *liveLog) writeTo(ctx context.Context, s *segmentWriter, order []sortedE
 		}
 	}
 	l.events = nil // the tables need the room
-	return s.finish(ranges, l.procs, l.modules)
+	return s.finish(ranges, l.procs, l.eachModules)
 }
 
 // commit gives a finished segment its name and its chain record. Until the

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -237,8 +238,9 @@ func (s *segmentWriter) column(i int) {
 }
 
 // finish writes the rest, the tables and the roll-ups, and puts all on the disk.
-// sets is asked for when there is room again for module sets.
-func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*activity.Process, sets func() map[activity.ModuleSetID]*activity.ModuleSet) error {
+// sets gives each module set once, by id; it is asked only at the end, when
+// there is room again.
+func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*activity.Process, sets iter.Seq[*activity.ModuleSet]) error {
 	if err := s.put(); err != nil {
 		return err
 	}
@@ -265,7 +267,7 @@ func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*ac
 	if err := writeProcesses(s.dir, s.codec, procs); err != nil {
 		return err
 	}
-	if err := writeModules(s.dir, s.codec, sets()); err != nil {
+	if err := writeModules(s.dir, s.codec, sets); err != nil {
 		return err
 	}
 	return syncDir(s.dir)

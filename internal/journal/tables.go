@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"path/filepath"
 	"slices"
@@ -262,9 +263,9 @@ func readProcesses(dir string) (map[activity.ProcessID]*activity.Process, error)
 	return m, err
 }
 
-func writeModules(dir string, codec *zstdCodec, sets map[activity.ModuleSetID]*activity.ModuleSet) error {
+func writeModules(dir string, codec *zstdCodec, sets iter.Seq[*activity.ModuleSet]) error {
 	return writeTable(dir, modulesFile, codec, func(yield func(moduleRow) bool) {
-		for _, s := range sortedValues(sets) {
+		for s := range sets {
 			if len(s.Modules) == 0 && !yield(moduleRow{Modules: uint64(s.ID), Index: -1}) {
 				return
 			}
