@@ -219,7 +219,7 @@ func (s *Source) wait(limit time.Duration) error {
 }
 
 // drain takes in the notifications that wait in one subscription, as far as
-// the queue has room. Losing some brings the next scan forward.
+// the queue has room. They bring the next scan forward.
 func (s *Source) drain(w *watch) error {
 	for more := true; more && s.queue.len() < maxQueued; {
 		at := now()
@@ -232,11 +232,16 @@ func (s *Source) drain(w *watch) error {
 				kind = activity.KindUnbind
 			}
 			s.lost[kind] += lost
-			s.next = min(s.next, at.boot+uint64(max(s.cfg.MinInterval, s.cost*capShare)))
+			s.table.changed = true
 		}
 		if err != nil {
 			return err
 		}
+	}
+	if s.table.changed {
+		// Where one has ended, more may begin; and after a loss the table is
+		// put right.
+		s.next = min(s.next, s.table.at.boot+uint64(nextInterval(s.cfg, s.pause, s.cost, true)))
 	}
 	return nil
 }
@@ -250,6 +255,7 @@ func (s *Source) scan(full bool) error {
 	err := s.compare(now(), full)
 	s.cost = threadTime() - before
 	s.pause = nextInterval(s.cfg, s.pause, s.cost, s.table.changed)
+	s.table.changed = false
 	s.next = now().boot + uint64(s.pause)
 	return err
 }

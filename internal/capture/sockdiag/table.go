@@ -111,7 +111,7 @@ type table struct {
 	stopped []*entry // listeners that this scan misses; they still own what came by them
 	pending []*entry // beginnings to be told
 	leaving []*entry // ended, the report not read yet
-	changed bool     // in this scan
+	changed bool     // something has happened; set to false by whoever reads it
 }
 
 func newTable(q *queue) *table {
@@ -126,7 +126,6 @@ func (t *table) baseline() bool { return t.scan == 1 }
 func (t *table) begin(at stamp) {
 	t.scan++
 	t.at = at
-	t.changed = false
 }
 
 // see takes in one row of a scan.

@@ -105,6 +105,7 @@ func (t *table) tellFlow(e *entry, at stamp) {
 // passed reports a connection or a UDP socket that no scan has seen open: by
 // its destroy notification, or by the TIME-WAIT stub that it left.
 func (t *table) passed(r *row, at stamp, notified bool) {
+	t.changed = true
 	e := &entry{row: *r, told: true}
 	if r.proto == activity.TCP {
 		e.kind = t.kindOfPast(r, notified)
