@@ -14,36 +14,40 @@ import (
 
 // eventJSON is the part of the JSON event, version 1, that a comparison needs.
 type eventJSON struct {
-	V          int          `json:"v"`
-	Time       time.Time    `json:"time"`
-	Seq        uint64       `json:"seq"`
-	Kind       string       `json:"kind"`
-	Proto      string       `json:"proto"`
-	Local      *addrJSON    `json:"local"`
-	Remote     *addrJSON    `json:"remote"`
-	NetNS      uint32       `json:"netns"`
-	Socket     uint64       `json:"socket"`
-	Tier       string       `json:"tier"`
-	Provenance string       `json:"provenance"`
-	Role       string       `json:"role"`
-	Process    *processJSON `json:"process"`
-	Holder     *processJSON `json:"holder"`
-	Rx         *uint64      `json:"rx"`
-	Tx         *uint64      `json:"tx"`
-	Duration   int64        `json:"duration_ns"`
-	Closer     uint32       `json:"closer"`
-	Reset      bool         `json:"reset"`
-	Errno      uint16       `json:"errno"`
-	Reason     *string      `json:"reason"`
+	V          int             `json:"v"`
+	Time       time.Time       `json:"time"`
+	Seq        uint64          `json:"seq"`
+	Kind       string          `json:"kind"`
+	Proto      string          `json:"proto"`
+	Local      *addrJSON       `json:"local"`
+	Remote     *addrJSON       `json:"remote"`
+	NetNS      uint32          `json:"netns"`
+	Socket     uint64          `json:"socket"`
+	Tier       string          `json:"tier"`
+	Provenance string          `json:"provenance"`
+	Role       string          `json:"role"`
+	Process    *processJSON    `json:"process"`
+	Holder     *processJSON    `json:"holder"`
+	Rx         *uint64         `json:"rx"`
+	Tx         *uint64         `json:"tx"`
+	Duration   int64           `json:"duration_ns"`
+	Closer     uint32          `json:"closer"`
+	Errno      uint16          `json:"errno"`
+	Reason     json.RawMessage `json:"reason"` // a word, null when unknown, absent when there is none
 
-	AutoBind bool              `json:"autobind"`
-	Lost     map[string]uint64 `json:"lost"`
+	Reset      bool `json:"reset"`
+	Mapped     bool `json:"mapped"`
+	AutoBind   bool `json:"autobind"`
+	Inbound    bool `json:"inbound"`
+	Unaccepted bool `json:"unaccepted"`
+	MPTCP      bool `json:"mptcp"`
+
+	Lost map[string]uint64 `json:"lost"`
 }
 
 type addrJSON struct {
-	IP     netip.Addr `json:"ip"`
-	Port   uint16     `json:"port"`
-	Mapped bool       `json:"mapped"`
+	IP   netip.Addr `json:"ip"`
+	Port uint16     `json:"port"`
 }
 
 type processJSON struct {
@@ -96,11 +100,12 @@ func parseEvent(b []byte) (*activity.Event, error) {
 	if err := words(&j, e); err != nil {
 		return nil, err
 	}
-	e.Local, e.Remote = j.Local.addrPort(e), j.Remote.addrPort(e)
+	e.Local, e.Remote = j.Local.addrPort(), j.Remote.addrPort()
 	for _, f := range []struct {
 		on   bool
 		flag activity.Flags
-	}{{j.Reset, activity.FlagReset}, {j.AutoBind, activity.FlagAutoBind}} {
+	}{{j.Reset, activity.FlagReset}, {j.Mapped, activity.FlagMapped}, {j.AutoBind, activity.FlagAutoBind}, {j.Inbound, activity.FlagInbound},
+		{j.Unaccepted, activity.FlagNotAccepted}, {j.MPTCP, activity.FlagMPTCP}} {
 		if f.on {
 			e.Flags |= f.flag
 		}
@@ -136,11 +141,18 @@ func words(j *eventJSON, e *activity.Event) (err error) {
 	if e.Role, err = activity.ParseRole(j.Role); err != nil {
 		return err
 	}
-	if j.Reason == nil {
+	switch {
+	case e.Kind.Coverage() || len(j.Reason) == 0: // a gap's reason is text for people
+		return nil
+	case string(j.Reason) == "null":
 		e.Unknown |= activity.FactReason
-	} else if !e.Kind.Coverage() { // a gap's reason is text for people
-		e.Reason, err = activity.ParseReason(*j.Reason)
+		return nil
 	}
+	var word string
+	if err := json.Unmarshal(j.Reason, &word); err != nil {
+		return err
+	}
+	e.Reason, err = activity.ParseReason(word)
 	return err
 }
 
@@ -159,12 +171,9 @@ func (j *eventJSON) coverage(e *activity.Event) error {
 	return nil
 }
 
-func (a *addrJSON) addrPort(e *activity.Event) netip.AddrPort {
+func (a *addrJSON) addrPort() netip.AddrPort {
 	if a == nil {
 		return netip.AddrPort{}
-	}
-	if a.Mapped {
-		e.Flags |= activity.FlagMapped
 	}
 	return netip.AddrPortFrom(a.IP, a.Port)
 }

@@ -262,7 +262,8 @@ func TestVerifyLooseAddresses(t *testing.T) {
 }
 
 func TestEvents(t *testing.T) {
-	const in = `{"v":1,"time":"2026-11-24T20:41:50.191786123Z","seq":7,"host":"h","kind":"close","proto":"tcp","local":{"ip":"127.0.0.1","port":5001,"mapped":true},"remote":{"ip":"127.0.0.1","port":49188},"netns":4026531833,"socket":87,"tier":"ebpf","provenance":"inferred","role":"acceptor","process":{"pid":23155,"start":"2026-11-24T20:41:49.1Z","name":"p","exe":"/usr/bin/p","args":["p"],"ppid":2,"uid":0},"rx":1000,"tx":0,"duration_ns":5,"closer":23155,"reset":true,"reason":"closed"}
+	const in = `{"v":1,"time":"2026-11-24T20:41:50.191786123Z","seq":7,"host":"h","kind":"close","proto":"tcp","mapped":true,"local":{"ip":"127.0.0.1","port":5001},"remote":{"ip":"127.0.0.1","port":49188},"netns":4026531833,"socket":87,"tier":"ebpf","provenance":"inferred","role":"acceptor","process":{"pid":23155,"start":"2026-11-24T20:41:49.1Z","name":"p","exe":"/usr/bin/p","args":["p"],"ppid":2,"uid":0},"rx":1000,"tx":0,"duration_ns":5,"closer":23155,"reset":true,"reason":"closed"}
+{"v":1,"time":"2026-11-24T20:41:50Z","kind":"connect-failed","proto":"tcp","reason":null}
 
 {"v":1,"time":"2026-11-24T20:41:50Z","kind":"gap","lost":{"accept":312,"new-kind":1},"reason":"ring overflow"}
 `
@@ -283,6 +284,7 @@ func TestEvents(t *testing.T) {
 			Process: &activity.Process{Key: key, Name: "p", Exe: "/usr/bin/p", Args: []string{"p"}, Start: 1795552909100000000, UID: 0,
 				Ancestors: []activity.ProcessRef{{Key: activity.ProcessKey{PID: 2}}}},
 			Rx: 1000, Duration: 5, Closer: 23155},
+		{Time: 1795552910000000000, Kind: activity.KindConnectFailed, Proto: activity.TCP, Unknown: activity.FactReason},
 		{Time: 1795552910000000000, Kind: activity.KindGap, Coverage: cov},
 	}
 	if d := cmp.Diff(want, got, addrs); d != "" {

@@ -129,6 +129,7 @@ func scmRights(r *run) {
 		if fd < 0 {
 			return 1
 		}
+		rawRead(there, buf[:1]) // the sender has closed its own by then
 		rawWrite(fd, buf)
 		rawClose(fd)
 		return 0
@@ -137,6 +138,7 @@ func scmRights(r *run) {
 	s := accept(l)
 	sendFD(here, c)
 	rawClose(c)
+	write(here, 1)
 	read(s, 5)
 	reap(pid, false)
 	drain(s)
