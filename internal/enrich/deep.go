@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -186,24 +185,25 @@ func (r *Resolver) hostRoot(h *proc.Handle) bool {
 }
 
 // dead looks at the file that ran, if it still exists. It is believed only with
-// inode and device as the process had them and unchanged since it started (a
-// running program cannot be written to, one that ended can), and not for
-// containers, whose files are not where the path says.
+// inode and device as the process had them and unchanged since a tick before it
+// started (a running program cannot be written to, one that ended can; the
+// kernel's file times lag by up to a tick), and not for containers, whose files
+// are not where the path says.
 func (r *Resolver) dead(ctx context.Context, q *activity.Process) {
 	if q.Exe == "" || q.ExeInode == 0 || q.Deleted || q.MemFD || q.Container.ID != "" {
 		return
 	}
 	path := filepath.Join(r.cfg.Root, q.Exe)
 	if id, err := statFile(path); err != nil || id.Inode != q.ExeInode || id.Dev != q.ExeDev {
-		return
+		return // not even opened: reading it would be for nothing
 	}
-	file, err := os.Open(path)
+	file, err := openRegular(path)
 	if err != nil {
 		return
 	}
 	defer file.Close()
 	id, err := statOpen(file)
-	if err != nil || id.Inode != q.ExeInode || id.Dev != q.ExeDev || id.CTime > q.Start {
+	if err != nil || id.Inode != q.ExeInode || id.Dev != q.ExeDev || id.CTime >= q.Start-proc.Tick {
 		return
 	}
 	q.ExeSHA256 = r.hash(ctx, file, id, q.ExeSHA256)

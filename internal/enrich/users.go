@@ -141,9 +141,20 @@ func parseAccount(line []byte) (account, bool) {
 }
 
 // readBounded reads a regular file of at most limit bytes; what is beyond is
-// left out. Pipes and devices are refused, also if one is put in the file's
-// place at the wrong moment: the path may be a user's own.
+// left out.
 func readBounded(path string, limit int64) ([]byte, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.LimitReader(file, limit))
+}
+
+// openRegular opens a file to read. Pipes and devices are refused without being
+// opened, or without waiting if one is put in the file's place at the wrong
+// moment: paths and their directories may be a user's own.
+func openRegular(path string) (*os.File, error) {
 	if st, err := os.Stat(path); err != nil {
 		return nil, err
 	} else if !st.Mode().IsRegular() {
@@ -153,9 +164,9 @@ func readBounded(path string, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer file.Close()
 	if st, err := file.Stat(); err != nil || !st.Mode().IsRegular() {
+		file.Close()
 		return nil, os.ErrInvalid
 	}
-	return io.ReadAll(io.LimitReader(file, limit))
+	return file, nil
 }
