@@ -19,5 +19,6 @@
 // What is compared loosely, because the kernel itself has no single answer: the
 // local address of a UDP socket (it may be told as the wildcard that the socket
 // is bound to), and the local end of a failed connect (a port may not have been
-// chosen). Where they are told, they must not contradict the truth.
+// chosen). Where they are told, they must not contradict the truth. A connect
+// that failed inside this host may be told as not sent, errno unknown.
 package truth

@@ -261,6 +261,26 @@ func TestVerifyLooseAddresses(t *testing.T) {
 	}
 }
 
+func TestVerifyVagueReason(t *testing.T) {
+	for _, tt := range []struct {
+		want, told activity.Reason
+		errno      uint16
+		ok         bool
+	}{
+		{activity.ReasonDenied, activity.ReasonDenied, 13, true},
+		{activity.ReasonDenied, activity.ReasonNotSent, 0, true},
+		{activity.ReasonDenied, activity.ReasonNotSent, 13, false},
+		{activity.ReasonRefused, activity.ReasonNotSent, 0, false},
+		{activity.ReasonDenied, activity.ReasonTimedOut, 0, false},
+	} {
+		l := &Log{Expects: []Expect{{Kind: activity.KindConnectFailed, Proto: activity.TCP, Remote: server, Reason: tt.want}}}
+		e := activity.Event{Kind: activity.KindConnectFailed, Proto: activity.TCP, Remote: server, Reason: tt.told, Errno: tt.errno}
+		if err := verify(l, []activity.Event{e}).Err(); (err == nil) != tt.ok {
+			t.Errorf("%+v: %v", tt, err)
+		}
+	}
+}
+
 func TestEvents(t *testing.T) {
 	const in = `{"v":1,"time":"2026-11-24T20:41:50.191786123Z","seq":7,"host":"h","kind":"close","proto":"tcp","mapped":true,"local":{"ip":"127.0.0.1","port":5001},"remote":{"ip":"127.0.0.1","port":49188},"netns":4026531833,"socket":87,"tier":"ebpf","provenance":"inferred","role":"acceptor","process":{"pid":23155,"start":"2026-11-24T20:41:49.1Z","name":"p","exe":"/usr/bin/p","args":["p"],"ppid":2,"uid":0},"rx":1000,"tx":0,"duration_ns":5,"closer":23155,"reset":true,"reason":"closed"}
 {"v":1,"time":"2026-11-24T20:41:50Z","kind":"connect-failed","proto":"tcp","reason":null}

@@ -275,7 +275,7 @@ func (v *Verifier) facts(x *Expect, e *activity.Event) string {
 		return fmt.Sprintf("rx %d tx %d, want rx %d tx %d", e.Rx, e.Tx, x.Rx, x.Tx)
 	case x.Errno != 0 && e.Errno != 0 && e.Errno != x.Errno:
 		return fmt.Sprintf("errno %d, want %d", e.Errno, x.Errno)
-	case x.Reason != 0 && e.Unknown&activity.FactReason == 0 && e.Reason != x.Reason:
+	case x.Reason != 0 && e.Unknown&activity.FactReason == 0 && e.Reason != x.Reason && !vague(x.Reason, e):
 		return fmt.Sprintf("reason %s, want %s", e.Reason, x.Reason)
 	case e.Provenance == activity.Observed && e.Flags&x.Flags != x.Flags:
 		return fmt.Sprintf("flags %#x, want %#x set", e.Flags, x.Flags)
@@ -287,6 +287,16 @@ func (v *Verifier) facts(x *Expect, e *activity.Event) string {
 	return v.process(v.ownerOf(x, e), e)
 }
 
+// vague reports whether e says of a failure inside this host that it was one,
+// and that its errno is not known.
+func vague(want activity.Reason, e *activity.Event) bool {
+	switch want {
+	case activity.ReasonNetUnreachable, activity.ReasonDenied, activity.ReasonNoPortsLeft, activity.ReasonNoSuchAddress:
+		return e.Reason == activity.ReasonNotSent && e.Errno == 0
+	}
+	return false
+}
+
 // contradicts reports whether a told address is another than the true one; a
 // wildcard, an unset address and port 0 say nothing.
 func contradicts(want, got netip.AddrPort) bool {
@@ -294,8 +304,8 @@ func contradicts(want, got netip.AddrPort) bool {
 	if want.Port() != 0 && got.Port() != 0 && want.Port() != got.Port() {
 		return true
 	}
-	vague := func(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
-	return !vague(want.Addr()) && !vague(got.Addr()) && want.Addr() != got.Addr()
+	silent := func(a netip.Addr) bool { return !a.IsValid() || a.IsUnspecified() }
+	return !silent(want.Addr()) && !silent(got.Addr()) && want.Addr() != got.Addr()
 }
 
 // process compares what e tells of its owner with the image p.
