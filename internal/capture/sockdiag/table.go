@@ -46,6 +46,7 @@ type entry struct {
 	told    bool          // its beginning has been reported, or it was in the first scan
 	missing bool          // not in the last scan; its destroy notification may still come
 	half    bool          // its process has shut down sending and kept it open
+	queued  bool          // its owner is the listener's: it was in the accept queue when told
 	began   stamp         // when first seen; zero: before the first scan
 	seen    uint64        // the last scan that had it
 	tries   uint8         // scans that looked for its holder in vain

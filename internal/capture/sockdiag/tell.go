@@ -25,9 +25,17 @@ func (t *table) fill(o *activity.Observation, e *entry, kind activity.Kind, at s
 	if e.owner.IsZero() {
 		v.Unknown |= activity.FactOwner
 	} else {
-		v.Role = activity.RoleHolder
+		v.Role = e.role()
 	}
 	return v
+}
+
+// role is what the owner did to the socket, as far as /proc tells.
+func (e *entry) role() activity.Role {
+	if e.queued {
+		return activity.RoleListener
+	}
+	return activity.RoleHolder
 }
 
 // announce reports a process before the first event that names it.
@@ -50,19 +58,14 @@ func (t *table) tell(e *entry, prov activity.Provenance) {
 	e.told = true
 	listener := t.listenerOf(e)
 	if listener != nil {
-		e.owner = listener.owner
+		e.owner, e.queued = listener.owner, true
 	}
 	at := e.began
 	if at == (stamp{}) {
 		at = t.at // seen in no scan
 	}
 	t.announce(e.owner)
-	v := t.fill(t.queue.push(), e, e.kind, at)
-	v.Provenance = prov
-	if listener != nil {
-		v.Flags |= activity.FlagNotAccepted
-		v.Role = activity.RoleListener
-	}
+	t.fill(t.queue.push(), e, e.kind, at).Provenance = prov
 	e.first = t.queue.pushed
 	for _, k := range e.holders {
 		if k != e.owner {
@@ -74,8 +77,9 @@ func (t *table) tell(e *entry, prov activity.Provenance) {
 	}
 }
 
-// listenerOf returns the listener to which an accepted connection that no
-// process has taken is charged.
+// listenerOf returns the listener to which a connection is charged that was in
+// its accept queue in the last scan. Whether a process has accepted it since is
+// not known, so it gets the role of a listener and not FlagNotAccepted.
 func (t *table) listenerOf(e *entry) *entry {
 	if e.kind != activity.KindAccept || !e.owner.IsZero() || e.row.inode != 0 || !queued(e.row.state) || e.row.cookie == 0 {
 		return nil
@@ -335,7 +339,7 @@ func (t *table) socket(e *entry, s *activity.Socket) {
 		s.Provenance = activity.Snapshotted
 	}
 	if !e.owner.IsZero() {
-		s.Role, s.Process = activity.RoleHolder, t.process(e.owner)
+		s.Role, s.Process = e.role(), t.process(e.owner)
 	}
 	for _, k := range e.holders {
 		if p := t.process(k); p != nil && k != e.owner {
