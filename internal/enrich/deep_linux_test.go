@@ -15,6 +15,7 @@ import (
 
 	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/proc"
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 func sleepPath(t testing.TB) string {
@@ -299,9 +300,7 @@ func TestDeepPackage(t *testing.T) {
 // TestOtherRoot has its process see another root directory: nothing of the
 // host's packages is said of it.
 func TestOtherRoot(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("chroot(2) needs root")
-	}
+	testutil.Root(t, "chroot(2)")
 	out, err := exec.Command("ldd", sleepPath(t)).Output()
 	if err != nil {
 		t.Skip("needs ldd: ", err)

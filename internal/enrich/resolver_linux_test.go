@@ -12,6 +12,7 @@ import (
 
 	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/proc"
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 func inode(t testing.TB, path string) uint64 {
@@ -142,9 +143,7 @@ func TestHybrid(t *testing.T) {
 func TestRealCgroup(t *testing.T) {
 	var f proc.FS
 	dir, err := os.MkdirTemp(f.Cgroup2(), "portreporter-test-")
-	if err != nil {
-		t.Skip("no cgroup can be made here: ", err)
-	}
+	testutil.Skip(t, testutil.Need{What: "a cgroup of the unified hierarchy", Linux: true, Root: true}, err)
 	defer os.Remove(dir)
 	r := New(Config{})
 	defer r.Close()

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 // start runs a program that lives until the test ends.
@@ -165,9 +166,7 @@ func TestMemFDProgram(t *testing.T) {
 }
 
 func TestOtherUser(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("changing the user needs root")
-	}
+	testutil.Root(t, "changing the user")
 	cmd := exec.Command(sleepPath(t), "600")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65533, NoSetGroups: true}}
 	var f FS

@@ -54,14 +54,20 @@ func parseStat(b []byte) (stat, error) {
 	if len(comm) > maxComm {
 		comm = comm[:maxComm] // kernel workers add what they work on
 	}
-	fields := bytes.Fields(b[end+1:])
-	if len(fields) <= statStart || len(fields[statState]) != 1 {
-		return stat{}, fmt.Errorf("parse stat: %d fields in %q", len(fields), clip(b))
+	// Fields were added over time (48 is Linux 3.5's): missing ones are empty.
+	var fields [statArgStart + 1][]byte
+	n := 0
+	for f := range bytes.FieldsSeq(b[end+1:]) {
+		if n == len(fields) {
+			break
+		}
+		fields[n] = f
+		n++
+	}
+	if n <= statStart || len(fields[statState]) != 1 {
+		return stat{}, fmt.Errorf("parse stat: %d fields in %q", n, clip(b))
 	}
 	number := func(i int) uint64 {
-		if i >= len(fields) {
-			return 0 // fields were added over time: 48 is Linux 3.5's
-		}
 		n, _ := strconv.ParseUint(string(fields[i]), 10, 64) // negative ones are not used
 		return n
 	}
@@ -91,17 +97,20 @@ func parseStatus(b []byte) status {
 	for len(b) > 0 {
 		var line []byte
 		line, b, _ = bytes.Cut(b, []byte{'\n'})
-		name, rest, _ := bytes.Cut(line, []byte{':'})
-		fields := bytes.Fields(rest)
-		switch {
-		case string(name) == "Tgid" && len(fields) > 0:
-			if n := parseID(fields[0]); n != activity.NoID {
+		switch name, rest, _ := bytes.Cut(line, []byte{':'}); string(name) {
+		case "Tgid":
+			if n := parseID(rest); n != activity.NoID {
 				s.tgid = n
 			}
-		case string(name) == "Uid" && len(fields) > 1:
-			s.uid, s.euid = parseID(fields[0]), parseID(fields[1])
-		case string(name) == "Gid" && len(fields) > 0:
-			s.gid = parseID(fields[0])
+		case "Uid":
+			ids := bytes.Fields(rest) // real, effective, saved, file system
+			if len(ids) > 1 {
+				s.uid, s.euid = parseID(ids[0]), parseID(ids[1])
+			}
+		case "Gid":
+			if ids := bytes.Fields(rest); len(ids) > 0 {
+				s.gid = parseID(ids[0])
+			}
 		}
 	}
 	return s
