@@ -79,6 +79,7 @@ type recording struct {
 	control  *control.Server
 	classic  *prlog.Writer
 	classicQ *recorder.Queue
+	first    chan []activity.Socket // the table that the classic logs begin with
 	print    func(*activity.Event)
 	notify   *svc.Notifier
 	boot     string
@@ -133,11 +134,11 @@ func (r *recording) open(fs proc.FS) (err error) {
 			dir = filepath.Join(r.cfg.Dir, "classic")
 		}
 		r.classic, err = prlog.New(prlog.Config{Dir: dir, MaxBytes: r.cfg.ClassicMaxBytes, MaxAge: days, MaxTotal: r.cfg.RetentionBytes / 8,
-			Host: r.host, OS: osName(), Modules: r.cfg.ClassicModules, Ports: r.cfg.ClassicPorts, ModuleSet: r.moduleSet})
+			Host: r.host, OS: osName(), Modules: r.cfg.ClassicModules, Ports: r.cfg.ClassicPorts, ModuleSet: r.moduleSet, Snapshot: r.sockets})
 		if err != nil {
 			return errors.Join(fmt.Errorf("record: %w", err), r.control.Close(), r.journal.Close())
 		}
-		r.classicQ = recorder.NewQueue(8192)
+		r.classicQ, r.first = recorder.NewQueue(8192), make(chan []activity.Socket, 1)
 	}
 	r.resolver = enrich.New(enrich.Config{Proc: fs, Args: args, Commands: true})
 	return nil
@@ -160,7 +161,7 @@ func (r *recording) run(ctx context.Context, source capture.Source, fs proc.FS) 
 		})
 	}
 	if r.classicQ != nil {
-		wg.Go(func() { r.classicQ.Run(side, r.writeClassic, r.flushClassic) })
+		wg.Go(func() { r.runClassic(side) })
 	}
 	wg.Go(func() { r.keep(side) })
 	if info.Hint != "" {
@@ -190,9 +191,7 @@ func (r *recording) putAway() error {
 func (r *recording) start(table []activity.Socket) {
 	r.log.Info("recording", "dir", r.cfg.Dir, "sockets", len(table))
 	if r.classic != nil {
-		if err := r.classic.Start(table); err != nil {
-			r.log.Error("classic logs", "err", err)
-		}
+		r.first <- table
 	}
 	if err := r.notify.Ready(); err != nil {
 		r.log.Warn("service manager", "err", err)
@@ -210,6 +209,24 @@ func (r *recording) publish(e *activity.Event) {
 	if r.print != nil {
 		r.print(e)
 	}
+}
+
+// runClassic writes the classic logs, on a goroutine of its own: for a
+// section's table it asks the recorder, which must never wait for it.
+func (r *recording) runClassic(ctx context.Context) {
+	select {
+	case table := <-r.first:
+		r.check("classic logs", r.classic.Start(table))
+	case <-ctx.Done():
+		return
+	}
+	r.classicQ.Run(ctx, r.writeClassic, r.flushClassic)
+}
+
+// sockets is the recorder's table; nil while it is stopping.
+func (r *recording) sockets() []activity.Socket {
+	socks, _ := r.rec.Sockets(context.Background())
+	return socks
 }
 
 func (r *recording) writeClassic(e *activity.Event) {

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/portreporter/portreporter/internal/testutil"
+	"github.com/portreporter/portreporter/internal/testutil/truth"
+)
+
+// recorderUnderTest is a running `portreporter record`, in a directory of its
+// own.
+type recorderUnderTest struct {
+	t       *testing.T
+	bin     string
+	dir     string
+	control string
+	cmd     *exec.Cmd
+	stderr  *bytes.Buffer
+}
+
+// startRecorder starts a recorder and waits until it records.
+func startRecorder(t *testing.T, args ...string) *recorderUnderTest {
+	t.Helper()
+	testutil.Root(t, "recording every process's ports")
+	dir := t.TempDir()
+	r := &recorderUnderTest{t: t, bin: testutil.Build(t, "./cmd/portreporter"), dir: filepath.Join(dir, "record"),
+		control: filepath.Join(dir, "control.sock"), stderr: &bytes.Buffer{}}
+	r.start(args...)
+	t.Cleanup(func() {
+		if r.cmd != nil {
+			r.stop()
+		}
+	})
+	return r
+}
+
+func (r *recorderUnderTest) start(args ...string) {
+	r.t.Helper()
+	args = append([]string{"record", "--dir", r.dir, "--control-path", r.control}, args...)
+	r.cmd = exec.Command(r.bin, args...)
+	pipe, err := r.cmd.StderrPipe()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	ready := make(chan bool)
+	go func() {
+		said := false
+		for sc := bufio.NewScanner(pipe); sc.Scan(); {
+			if !said && strings.Contains(sc.Text(), "msg=recording") {
+				said = true
+				ready <- true
+			}
+			r.stderr.WriteString(sc.Text() + "\n")
+		}
+		if !said {
+			close(ready)
+		}
+	}()
+	select {
+	case ok := <-ready:
+		if !ok {
+			r.cmd.Wait()
+			r.t.Fatalf("the recorder ended before it recorded:\n%s", r.stderr)
+		}
+	case <-time.After(time.Minute):
+		r.cmd.Process.Kill()
+		r.t.Fatal("the recorder does not record after a minute")
+	}
+}
+
+// stop ends the recorder as a service manager does, and wants a clean exit.
+func (r *recorderUnderTest) stop() {
+	r.t.Helper()
+	cmd := r.cmd
+	r.cmd = nil
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		r.t.Error(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		r.t.Errorf("the recorder ended with %v:\n%s", err, r.stderr)
+	}
+}
+
+// run runs another command of the same program on the same record.
+func (r *recorderUnderTest) run(args ...string) []byte {
+	r.t.Helper()
+	cmd := exec.Command(r.bin, args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		r.t.Fatalf("portreporter %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return out
+}
+
+// events reads the whole record.
+func (r *recorderUnderTest) events(filter ...string) io.Reader {
+	r.t.Helper()
+	return bytes.NewReader(r.run(append([]string{"events", "--json", "--dir", r.dir}, filter...)...))
+}
+
+// generate runs portgen and returns what it did.
+func generate(t *testing.T, args ...string) *truth.Log {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "truth")
+	cmd := exec.Command(testutil.Build(t, "./internal/testutil/cmd/portgen"), append([]string{"-truth", file}, args...)...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("portgen %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	log, err := truth.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log
+}
+
+// verify compares the record with the truth. declared adds nothing to what is
+// missing: the report says it beside.
+func (r *recorderUnderTest) verify(log *truth.Log) *truth.Report {
+	r.t.Helper()
+	v := truth.NewVerifier(log)
+	for e, err := range truth.Events(r.events()) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		v.Add(e)
+	}
+	return v.Report()
+}
+
+func TestScenarios(t *testing.T) {
+	r := startRecorder(t)
+	log := generate(t, "case", "all")
+	r.stop()
+	rep := r.verify(log)
+	if err := rep.Err(); err != nil {
+		t.Errorf("%v\n%s", err, rep)
+	}
+	for _, s := range log.Skips {
+		t.Logf("the generator left out %+v", s)
+	}
+}
