@@ -66,7 +66,7 @@ const (
 	FlagInbound                       // the peer began it: an accepted connection, a flow first seen inbound
 	FlagNotAccepted                   // a connection that no process accepted
 	FlagRecovered                     // told by a second hook after the first was missed
-	FlagReasonGuess                   // Reason is concluded from circumstances, the kernel gave no errno
+	FlagConcluded                     // a fact is concluded from circumstances: the Reason where the kernel gave no errno, or the sender of datagrams that were read without asking for it
 	FlagMPTCP                         // a Multipath TCP subflow (RFC 8684)
 	FlagTruncated                     // flow counters began after the exchange did
 	FlagPeerFirst                     // the peer had ended the connection when this host's process closed it

@@ -84,11 +84,13 @@ func (s *subject) flag(id fieldID) bool {
 	case fRecovered:
 		f = activity.FlagRecovered
 	case fGuessed:
-		f = activity.FlagReasonGuess
+		f = activity.FlagConcluded
 	case fMPTCP:
 		f = activity.FlagMPTCP
 	case fTruncated:
 		f = activity.FlagTruncated
+	case fPeerFirst:
+		f = activity.FlagPeerFirst
 	case fDeleted:
 		return s.p.Deleted
 	case fMemFD:

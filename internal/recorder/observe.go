@@ -83,7 +83,7 @@ func (r *Recorder) explainBind(e *activity.Event, owner *process) {
 	}
 	conclude := func(why activity.Reason) {
 		e.Reason = why
-		e.Flags |= activity.FlagReasonGuess
+		e.Flags |= activity.FlagConcluded
 		e.Unknown &^= activity.FactReason
 	}
 	h := r.table.holder(e.NetNS, e.Proto, e.Local, e.Socket)

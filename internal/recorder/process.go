@@ -92,7 +92,6 @@ type worker struct {
 	resolver Resolver
 	in       chan *activity.Process
 	out      chan deepResult
-	busy     bool
 	failed   uint64
 }
 

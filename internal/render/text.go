@@ -285,7 +285,7 @@ func (l *list) outcome(e *activity.Event, t *Text) {
 			p = t.pal.bad
 		}
 		l.b = append(append(append(l.b, p.on...), e.Reason.String()...), p.off...)
-		if e.Flags&activity.FlagReasonGuess != 0 {
+		if e.Flags&activity.FlagConcluded != 0 {
 			l.b = append(l.b, " (concluded)"...)
 		}
 	}

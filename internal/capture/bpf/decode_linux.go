@@ -112,6 +112,7 @@ func (d *decoder) head(r *recorderRec, o *activity.Observation) {
 	set(recorderRecBitFLAG_AUTO, activity.FlagAutoBind)
 	set(recorderRecBitFLAG_MPTCP, activity.FlagMPTCP)
 	set(recorderRecBitFLAG_PEER_FIRST, activity.FlagPeerFirst)
+	set(recorderRecBitFLAG_CONCLUDED, activity.FlagConcluded)
 	var m1, m2 bool
 	e.Local, m1 = addrPort(r.Family, &r.Laddr, r.Lport)
 	family := r.Family
@@ -160,7 +161,10 @@ func (d *decoder) ending(t recorderRecType, r *recorderRecEnd, o *activity.Obser
 	switch t {
 	case recorderRecTypeREC_UNLISTEN:
 		e.Kind, e.Role = activity.KindUnlisten, activity.RoleCreator
-		e.Errno, e.TxPackets, e.RxPackets = 0, 0, 0
+		e.TxPackets, e.RxPackets = 0, 0
+		if f&recorderRecBitFLAG_LOCAL_FAIL != 0 { // listen(2) took it back: it did not get the port
+			e.Kind, e.Role, e.Unknown, e.Duration = activity.KindBindFailed, activity.RoleBinder, activity.FactReason, 0
+		}
 	case recorderRecTypeREC_CLOSE:
 		d.close(f, r, e)
 	case recorderRecTypeREC_CONNECT_FAIL:

@@ -15,12 +15,11 @@ import (
 // ends exactly once: when its socket closes, or after the idle time. The
 // counters stay in the kernel; see src/udp.h.
 type flowTable struct {
-	idle    time.Duration
-	open    map[uint64]*socketFlows // by socket cookie
-	n       int
-	swept   time.Time
-	spare   []*socketFlows // recycled: a socket and flow a datagram is the common case
-	entries []flowEntry    // scratch of the sweep
+	idle  time.Duration
+	open  map[uint64]*socketFlows // by socket cookie
+	n     int
+	swept time.Time
+	spare []*socketFlows // recycled: a socket and flow a datagram is the common case
 }
 
 // socketFlows are the flows of one socket: the first in place, as most have
@@ -41,11 +40,6 @@ type flowState struct {
 	unknown       activity.Facts
 	missed        uint8 // sweeps in a row that did not find it in the kernel
 	used          bool
-}
-
-type flowEntry struct {
-	key recorderFlowKey
-	val recorderFlow
 }
 
 func newFlowTable(idle time.Duration) flowTable {

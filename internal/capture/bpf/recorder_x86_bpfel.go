@@ -74,6 +74,7 @@ const (
 	recorderRecBitFLAG_PEER_FIRST   recorderRecBit = 512
 	recorderRecBitFLAG_MPTCP        recorderRecBit = 1024
 	recorderRecBitFLAG_NO_BYTES     recorderRecBit = 2048
+	recorderRecBitFLAG_CONCLUDED    recorderRecBit = 4096
 )
 
 type recorderRecCount uint32

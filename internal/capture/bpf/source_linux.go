@@ -24,6 +24,7 @@ type Source struct {
 	dec   decoder
 	scan  scanner
 	flows flowTable
+	held  listens
 	queue []activity.Observation // made here: ends of flows, ports found late
 	next  int                    // first unread of queue
 	clock time.Time              // when the clock offset was last read
@@ -62,7 +63,6 @@ func Open(cfg Config) (*Source, error) {
 // setClock reads how far the wall clock is from the boot clock now.
 func (s *Source) setClock() {
 	s.dec.offset = wallOffset()
-	s.clock = time.Now()
 }
 
 func wallOffset() int64 {
@@ -100,8 +100,8 @@ func (s *Source) Read(o *activity.Observation) error {
 			if errors.Is(err, ringbuf.ErrFlushed) {
 				err = os.ErrDeadlineExceeded
 			}
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				s.sweepFlows(false)
+			if errors.Is(err, os.ErrDeadlineExceeded) && s.idle() {
+				continue
 			}
 			return err
 		}
@@ -114,17 +114,38 @@ func (s *Source) Read(o *activity.Observation) error {
 	}
 }
 
+// idle does what waits for the ring to be empty; true: there is more to read.
+func (s *Source) idle() bool {
+	s.queue = append(s.queue, s.held.expire(bootNow(), s.findPort)...)
+	s.sweepFlows(false)
+	return len(s.queue) > 0
+}
+
 // accept does what the source keeps account of itself, and reports whether o
-// is for the reader.
+// is for the reader at once.
 func (s *Source) accept(o *activity.Observation) bool {
+	if len(s.held) > 0 {
+		if told := s.held.settle(o, s.findPort); len(told) > 0 {
+			s.queue = append(s.queue, told...)
+			if s.note(o) {
+				s.queue = append(s.queue, *o)
+			}
+			return false
+		}
+	}
+	return s.note(o)
+}
+
+func (s *Source) note(o *activity.Observation) bool {
 	if o.What != activity.WhatEvent {
 		return true
 	}
 	e := &o.Event
 	switch e.Kind {
 	case activity.KindListen:
-		if e.Local.Port() == 0 {
-			s.findPort(e)
+		if !s.trampolines {
+			s.held.hold(o)
+			return false
 		}
 	case activity.KindFlow:
 		s.flows.begin(e)
@@ -136,19 +157,15 @@ func (s *Source) accept(o *activity.Observation) bool {
 	return true
 }
 
-// findPort looks up the port of a listener that had none yet when it was told:
-// listen(2) without bind(2) gets one in the same call.
-func (s *Source) findPort(e *activity.Event) {
-	found := false
+// findPort looks up the port of a listener that had none yet when it was told.
+func (s *Source) findPort(e *activity.Event) (found bool) {
 	_, _ = s.scan.live(s.dec.offset, activity.TCP, func(k *activity.Socket, _ *recorderRecLive) bool {
-		if k.Cookie == e.Socket {
+		if k.Cookie == e.Socket && k.Local.Port() != 0 {
 			e.Local, found = k.Local, true
 		}
 		return !found
 	})
-	if !found {
-		e.Unknown |= activity.FactLocal
-	}
+	return found
 }
 
 // Sockets yields every socket open now in all network namespaces, with its

@@ -227,7 +227,7 @@ func TestRefused(t *testing.T) {
 	}
 	unix.Close(fd)
 	v := g.until("connect-failed", func(o *activity.Observation) bool { return o.Event.Kind == activity.KindConnectFailed }).Event
-	if v.Remote != netip.MustParseAddrPort("127.0.0.1:9") || v.Reason != activity.ReasonRefused || v.Flags&activity.FlagReasonGuess == 0 {
+	if v.Remote != netip.MustParseAddrPort("127.0.0.1:9") || v.Reason != activity.ReasonRefused || v.Flags&activity.FlagConcluded == 0 {
 		t.Errorf("%+v, want refused", v)
 	}
 }

@@ -224,7 +224,7 @@ func failure(v *activity.Event, last *row) {
 	v.Retransmits = last.info.retransmits
 	if last.info.segsIn > 0 {
 		v.Reason = activity.ReasonRefused
-		v.Flags |= activity.FlagReasonGuess
+		v.Flags |= activity.FlagConcluded
 	}
 }
 
@@ -243,7 +243,7 @@ func (t *table) closing(v *activity.Event, e *entry, last *row) {
 		// close(2) after SO_LINGER with no time, or connect(2) to AF_UNSPEC:
 		// tcp_disconnect has sent an RST, and wiped the counters and the remote.
 		v.Reason = activity.ReasonReset
-		v.Flags |= activity.FlagReset | activity.FlagReasonGuess
+		v.Flags |= activity.FlagReset | activity.FlagConcluded
 		return
 	}
 	i := &last.info
@@ -258,7 +258,7 @@ func (t *table) closing(v *activity.Event, e *entry, last *row) {
 		v.Reason = activity.ReasonClosed
 	case known && i.timeouts == 0:
 		v.Reason = activity.ReasonReset
-		v.Flags |= activity.FlagReset | activity.FlagReasonGuess
+		v.Flags |= activity.FlagReset | activity.FlagConcluded
 	default:
 		v.Unknown |= activity.FactReason
 	}

@@ -28,7 +28,6 @@ static __always_inline int bind_tries(struct bpf_sock_addr *ctx, int v6)
 		if (!s || (s->state & S_BOUND))
 			return 1;
 		if (s->state & S_BIND_TRY) {
-			announce();
 			emit_fail(bs, AS_BPF_SOCK, cookie, &s->o, &s->netns, &s->number, REC_BIND_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, 0);
 		}
 		s->state = S_BIND_TRY; s->birth = bpf_ktime_get_boot_ns();
@@ -37,6 +36,7 @@ static __always_inline int bind_tries(struct bpf_sock_addr *ctx, int v6)
 	} else
 		return 1;
 	owner_now(o);
+	announce(); /* now: when a dying process's socket is released, its memory is gone */
 	__u32 *a = (void *)addr;
 	if (v6) {
 		a[0] = ctx->user_ip6[0]; a[1] = ctx->user_ip6[1]; a[2] = ctx->user_ip6[2]; a[3] = ctx->user_ip6[3];
@@ -67,7 +67,11 @@ SEC("cgroup/post_bind6") int cg_post_bind6(struct bpf_sock *ctx) { return bind_d
 
 static __always_inline int connect_tries(struct bpf_sock_addr *ctx, int v6)
 {
-	if (ctx->sk && ctx->protocol == IPPROTO_TCP && !trampolines)
+	if (!ctx->sk)
+		return 1;
+	if (ctx->protocol == IPPROTO_UDP)
+		udp_tries(ctx->sk);
+	else if (ctx->protocol == IPPROTO_TCP && !trampolines)
 		tcp_tries(ctx, v6);
 	return 1;
 }

@@ -36,6 +36,7 @@ enum rec_bit {
 	FLAG_PEER_FIRST = 1 << 9, /* the peer had closed when this side did */
 	FLAG_MPTCP = 1 << 10,
 	FLAG_NO_BYTES = 1 << 11,  /* this kernel does not tell datagram sizes */
+	FLAG_CONCLUDED = 1 << 12, /* datagrams were read without asking for their sender; it is the only remote */
 };
 
 struct rec {                 /* 96 bytes */

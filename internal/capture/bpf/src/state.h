@@ -27,6 +27,8 @@ struct owner { __u64 start; __u32 tgid, uid; char comm[16]; };
 #define S_BIND_TRY 1024u /* bind() called, not successful yet */
 #define S_PEER_FIRST 2048u
 #define S_MPTCP 4096u
+#define S_OPENED_OUT 8192u /* the socket's first datagram went out */
+#define S_CONCLUDED 16384u /* see FLAG_CONCLUDED */
 
 /* TCP. BPF_F_CLONE: a child inherits the listener's value at SYN_RECV. */
 struct tsock {

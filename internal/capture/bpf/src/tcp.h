@@ -35,6 +35,7 @@ static __always_inline void accepted(void *sk, int as, __u64 cookie, struct tsoc
 	emit_tcp(sk, as, cookie, s, REC_ACCEPT, FLAG_CHILD, bpf_ktime_get_boot_ns());
 }
 
+#define LISTEN_FAIL_NS 1000000 /* longer than a listen(2) takes to find its port taken */
 #define UNACCEPTED(s) (((s)->state & (S_CHILD | S_ACCEPTED)) == S_CHILD)
 
 static __always_inline bool is_subflow(struct sock *sk)
@@ -68,7 +69,6 @@ static __always_inline void mptcp_owner(struct sock *sk, struct tsock *s)
 		s->o = *known;
 		s->state |= S_ACCEPTED;
 	}
-	bpf_map_delete_elem(&subflows, &key);
 }
 
 static __always_inline void tcp_begins(struct sock *sk, int new)
@@ -76,8 +76,10 @@ static __always_inline void tcp_begins(struct sock *sk, int new)
 	struct tsock *s = tsock_make(sk);
 	if (!s || (s->state & ~S_MPTCP) == (new == TCP_LISTEN ? S_LISTEN : S_CONNECTING))
 		return; /* the other copy did it */
-	owner_now(&s->o);
-	announce();
+	if (new == TCP_LISTEN || !(s->state & S_TRY)) { /* a try has taken the owner already */
+		owner_now(&s->o);
+		announce();
+	}
 	s->birth = bpf_ktime_get_boot_ns();
 	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0;
 	s->state = new == TCP_LISTEN ? S_LISTEN : S_CONNECTING;
@@ -140,8 +142,13 @@ static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old
 		emit_tcp(sk, AS_BTF, cookie, s, REC_CONNECT, FLAG_RECOVERED, s->birth);
 	}
 	if (old == TCP_LISTEN) {
+		/* listen(2) sets LISTEN first and takes it back when it does not get the port. With
+		 * trampolines its return value tells; else the reader joins the two. */
+		bool failed = !s->closer && !(s->state & S_MPTCP) && now - s->birth < LISTEN_FAIL_NS && (__u32)(bpf_get_current_pid_tgid() >> 32) == s->o.tgid &&
+			      !(trampolines && s->lport);
 		s->state |= S_ENDED;
-		emit_tcp_end(sk, cookie, s, REC_UNLISTEN, 0, now, old, 0);
+		if (!failed || !trampolines)
+			emit_tcp_end(sk, cookie, s, REC_UNLISTEN, failed ? FLAG_LOCAL_FAIL : 0, now, old, 0);
 	} else if (s->state & S_CONNECTING) {
 		s->state |= S_ENDED;
 		emit_tcp_end(sk, cookie, s, REC_CONNECT_FAIL, 0, now, old, sk->sk_err);
@@ -185,7 +192,15 @@ SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy, struct sock *sk)
 {
 	struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, 0);
-	if (!s || (s->state & S_ENDED) || !(s->state & (S_PEND | S_EST)))
+	if (!s)
+		return 0;
+	if (s->state & S_MPTCP) {
+		__u64 key = (__u64)sk;
+		if (UNACCEPTED(s))
+			mptcp_owner(sk, s); /* used at last, after its connection had closed */
+		bpf_map_delete_elem(&subflows, &key);
+	}
+	if ((s->state & S_ENDED) || !(s->state & (S_PEND | S_EST)))
 		return 0;
 	__u32 pend = s->state & S_PEND;
 	s->state |= S_ENDED;
@@ -251,6 +266,7 @@ static __always_inline void tcp_tries(struct bpf_sock_addr *ctx, int v6)
 	if (!s || (s->state & (S_CONNECTING | S_EST)))
 		return;
 	owner_now(&s->o);
+	announce(); /* now: when a dying process's socket is released, its memory is gone */
 	s->state = (s->state & S_BIND_TRY) | S_TRY;
 	s->birth = bpf_ktime_get_boot_ns();
 	s->try_port = bpf_ntohs(ctx->user_port);
@@ -265,14 +281,12 @@ static __always_inline void tcp_tries(struct bpf_sock_addr *ctx, int v6)
 static __always_inline void tcp_fails_here(void *sk, int as, __u64 cookie, struct tsock *s, __u32 err)
 {
 	s->state = (s->state & ~S_TRY) | S_ENDED;
-	announce();
 	emit_fail(sk, as, cookie, &s->o, &s->netns, &s->number, REC_CONNECT_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
 }
 
 static __always_inline void tcp_bind_fails(void *sk, int as, __u64 cookie, struct tsock *s, __u32 err)
 {
 	s->state &= ~S_BIND_TRY;
-	announce();
 	emit_fail(sk, as, cookie, &s->o, &s->netns, &s->number, REC_BIND_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
 }
 
@@ -285,6 +299,11 @@ static __always_inline void tcp_released(struct bpf_sock *ctx)
 	if ((s->state & S_LISTEN) && state != TCP_LISTEN && state != TCP_CLOSE)
 		fix_child(s);
 	s->closer = bpf_get_current_pid_tgid() >> 32;
+	if (state == TCP_LISTEN && !s->lport) { /* listen(2) without bind(2) */
+		struct sock *k = launder(&s->number, ctx);
+		struct sock_common *c = &k->__sk_common;
+		s->lport = BPF_CORE_READ(c, skc_num);
+	}
 	if (state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSE)
 		s->state |= S_PEER_FIRST;
 	__u64 cookie = bpf_get_socket_cookie(ctx);

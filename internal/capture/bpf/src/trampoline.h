@@ -40,7 +40,11 @@ int fx_listen(__u64 *ctx)
 	if ((int)ret == 0) {
 		s->lport = sk->__sk_common.skc_num;
 		emit_tcp(sk, AS_BTF, cookie, s, REC_LISTEN, 0, s->birth);
+		return 0;
 	}
+	struct rec addr = {};
+	fill_addr(&addr, sk, AS_BTF, &s->netns, &s->number);
+	emit_fail(sk, AS_BTF, cookie, &s->o, &s->netns, &s->number, REC_BIND_FAIL, addr.family, addr.laddr, addr.lport, s->birth, -(int)ret);
 	return 0;
 }
 
@@ -70,6 +74,7 @@ int fx_connect(__u64 *ctx)
 	else
 		bpf_probe_read_kernel(s->try_addr, 4, to + 4);
 	s->try_port = bpf_ntohs(port); s->try_family = family; s->birth = bpf_ktime_get_boot_ns();
+	announce();
 	tcp_fails_here(sk, AS_BTF, bpf_get_socket_cookie(sk), s, -ret);
 	s->state &= ~S_ENDED;
 	return 0;

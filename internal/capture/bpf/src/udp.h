@@ -45,9 +45,14 @@ static __always_inline void udp_bound(void *sk, int as, __u64 cookie, struct uso
 	}
 	if (!port)
 		return;
-	owner_now(&s->o);
-	s->state = S_BOUND; s->birth = bpf_ktime_get_boot_ns(); s->lport = port;
-	announce();
+	if (s->state & S_TRY) /* connect(2) took it */
+		s->state = S_BOUND;
+	else {
+		owner_now(&s->o);
+		announce();
+		s->state = S_BOUND; s->birth = bpf_ktime_get_boot_ns();
+	}
+	s->lport = port;
 	struct rec *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count(COUNT_LOST + REC_BIND);
@@ -67,6 +72,8 @@ static __always_inline void emit_udp_end(void *sk, int as, __u64 cookie, struct 
 		return;
 	}
 	__u32 flags = s->state & S_SEED ? FLAG_SEED : 0;
+	if (type == REC_FLOW_END && (s->state & S_CONCLUDED))
+		flags |= FLAG_CONCLUDED;
 	if (!io_hooks && !udp_trampolines)
 		flags |= FLAG_NO_BYTES;
 	fill_owner(&e->h, &s->o, cookie, type, type == REC_FLOW_END ? flags | FLAG_REMOTE6 : flags, ts);
@@ -131,7 +138,8 @@ static __always_inline void flow_take(void *sk, int as, __u64 cookie, struct uso
 		s->f = *f;
 		emit_udp_end(sk, as, cookie, s, REC_FLOW_END, s->f.last);
 	}
-	s->nflows++;
+	if (!s->nflows++ && !rx)
+		s->state |= S_OPENED_OUT;
 	flow_begins(sk, as, cookie, s, rx, now);
 }
 
@@ -201,10 +209,27 @@ static __always_inline void udp_used(struct sock *sk, int ret, int rx)
 			remote_of(sk, a);
 			port = bpf_ntohs(sk->__sk_common.skc_dport);
 			flow_take(sk, AS_BTF, cookie, s, (void *)a, port, rx);
-		} else if (!named) /* recv(2) without an address on an unconnected socket: the sender is not told */
-			flow_take(sk, AS_BTF, cookie, s, (void *)a, 0, rx);
+		} else if (!named) {
+			/* recv(2) without an address on an unconnected socket: the sender is not told. If the
+			 * socket has asked one remote and heard of no other, that is who answers. */
+			if (s->valid && s->nflows == 1 && (s->state & S_OPENED_OUT) && s->rport)
+				s->state |= S_CONCLUDED;
+			else
+				flow_take(sk, AS_BTF, cookie, s, (void *)a, 0, rx);
+		}
 	}
 	flow_add(s, ret, rx);
+}
+
+/* connect(2) takes a port; nothing need ever be sent. */
+static __always_inline void udp_tries(struct bpf_sock *bs)
+{
+	struct usock *s = usock_make(bs);
+	if (!s || (s->state & (S_BOUND | S_TRY)))
+		return;
+	owner_now(&s->o);
+	announce();
+	s->state = S_TRY; s->birth = bpf_ktime_get_boot_ns();
 }
 
 static __always_inline void udp_released(struct bpf_sock *ctx)
@@ -216,7 +241,6 @@ static __always_inline void udp_released(struct bpf_sock *ctx)
 	s->closer = bpf_get_current_pid_tgid() >> 32;
 	if (s->state & S_BIND_TRY) {
 		s->state &= ~S_BIND_TRY;
-		announce();
 		emit_fail(ctx, AS_NUMBER, cookie, &s->o, &s->netns, &s->number, REC_BIND_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, 0);
 	}
 	udp_bound(ctx, AS_NUMBER, cookie, s, 1);
