@@ -30,13 +30,14 @@ type image struct {
 // Positions of fields in /proc/PID/stat, counted from the state, which is the
 // first after the command name (number 3 in the manual page).
 const (
-	statState      = 3 - 3
-	statPPID       = 4 - 3
-	statFlags      = 9 - 3
-	statStart      = 22 - 3
-	statStartCode  = 26 - 3
-	statStartStack = 28 - 3
-	statArgStart   = 48 - 3
+	statFirst      = 3
+	statState      = 3 - statFirst
+	statPPID       = 4 - statFirst
+	statFlags      = 9 - statFirst
+	statStart      = 22 - statFirst
+	statStartCode  = 26 - statFirst
+	statStartStack = 28 - statFirst
+	statArgStart   = 48 - statFirst
 )
 
 // pfKthread is PF_KTHREAD of include/linux/sched.h.

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -182,15 +181,4 @@ func (r *run) sysctl(name, value string) (restore func()) {
 	must("sysctl", err)
 	must("sysctl", os.WriteFile(path, []byte(value), 0))
 	return func() { must("sysctl", os.WriteFile(path, old, 0)) }
-}
-
-// until waits for a condition of the kernel's that nothing announces.
-func until(what string, f func() bool) {
-	for range 5000 {
-		if f() {
-			return
-		}
-		time.Sleep(time.Millisecond)
-	}
-	must(what, errors.New("not within five seconds"))
 }

@@ -93,7 +93,6 @@ func rawName(nr uintptr, fd int, s *sockaddr) unix.Errno {
 }
 
 func rawGetsockname(fd int, s *sockaddr) unix.Errno { return rawName(unix.SYS_GETSOCKNAME, fd, s) }
-func rawGetpeername(fd int, s *sockaddr) unix.Errno { return rawName(unix.SYS_GETPEERNAME, fd, s) }
 
 func rawClose(fd int) { call(unix.SYS_CLOSE, uintptr(fd), 0, 0) }
 
