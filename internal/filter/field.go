@@ -79,6 +79,7 @@ const (
 	fGuessed
 	fMPTCP
 	fTruncated
+	fPeerFirst
 	fDeleted
 	fMemFD
 	fKernel
@@ -180,9 +181,10 @@ var fields = [...]field{
 	{id: fInbound, class: classFlag, name: "inbound", help: "the peer began it"},
 	{id: fUnaccepted, class: classFlag, name: "unaccepted", help: "a connection that no process accepted"},
 	{id: fRecovered, class: classFlag, name: "recovered", help: "told by a second hook"},
-	{id: fGuessed, class: classFlag, name: "guessed", help: "the reason is concluded, not told"},
+	{id: fGuessed, class: classFlag, name: "guessed", help: "the reason, or a datagram's sender, is concluded, not told"},
 	{id: fMPTCP, class: classFlag, name: "mptcp", help: "a Multipath TCP subflow"},
 	{id: fTruncated, class: classFlag, name: "truncated", help: "the counters began late"},
+	{id: fPeerFirst, class: classFlag, name: "peerfirst", aliases: "peer_first", help: "the peer ended the connection first"},
 	{id: fNetNS, class: classNumber, name: "netns", help: "the network namespace's number"},
 	{id: fSocket, class: classNumber, name: "socket", aliases: "cookie", help: "the socket's cookie"},
 	{id: fSeq, class: classNumber, name: "seq", help: "the event's sequence number"},

@@ -84,8 +84,8 @@ func hasReset(e *activity.Event) bool {
 
 // flagNames are the flags' JSON names, in the order of their bits; FlagReset
 // is told apart, since an ending says it either way.
-func flagNames() [9]string {
-	return [9]string{"mapped", "autobind", "", "inbound", "unaccepted", "recovered", "guessed", "mptcp", "truncated"}
+func flagNames() [10]string {
+	return [10]string{"mapped", "autobind", "", "inbound", "unaccepted", "recovered", "guessed", "mptcp", "truncated", "peer_first"}
 }
 
 // ownerPID is the owner's pid from whichever knows it.

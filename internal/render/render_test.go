@@ -93,7 +93,7 @@ func samples() []*activity.Event {
 			e.Holders = []*activity.Process{python(), {Kernel: true, Name: "kworker", Key: activity.ProcessKey{PID: 3}}, {ID: 77}}
 		}),
 		with(base(activity.KindConnectFailed, activity.TCP, "10.0.0.1:40000", "10.9.9.9:22"), func(e *activity.Event) {
-			e.Errno, e.Reason, e.Flags = 111, activity.ReasonRefused, activity.FlagReasonGuess
+			e.Errno, e.Reason, e.Flags = 111, activity.ReasonRefused, activity.FlagConcluded
 		}),
 		with(base(activity.KindBindFailed, activity.TCP, "0.0.0.0:80", ""), func(e *activity.Event) {
 			e.Errno, e.Reason, e.Holder = 98, activity.ReasonAddressInUse, &activity.Process{Key: activity.ProcessKey{PID: 811}, Name: "nginx", Exe: "/usr/sbin/nginx", UID: activity.NoID, EUID: activity.NoID, LoginUID: activity.NoID}
@@ -393,12 +393,12 @@ func TestFactNames(t *testing.T) {
 	if got, want := string(unknownFacts(nil, 1<<11-1)), "owner bytes packets duration rtt retransmits reason closer local remote holder"; got != want {
 		t.Errorf("facts are %q, want %q", got, want)
 	}
-	all := activity.FlagMapped | activity.FlagAutoBind | activity.FlagReset | activity.FlagInbound | activity.FlagNotAccepted | activity.FlagRecovered | activity.FlagReasonGuess | activity.FlagMPTCP | activity.FlagTruncated
+	all := activity.FlagMapped | activity.FlagAutoBind | activity.FlagReset | activity.FlagInbound | activity.FlagNotAccepted | activity.FlagRecovered | activity.FlagConcluded | activity.FlagMPTCP | activity.FlagTruncated | activity.FlagPeerFirst
 	var got map[string]any
 	if err := json.Unmarshal(AppendJSON(nil, &activity.Event{Flags: all}, Options{}), &got); err != nil {
 		t.Fatal(err)
 	}
-	for _, w := range []string{"mapped", "autobind", "inbound", "unaccepted", "recovered", "guessed", "mptcp", "truncated", "reset"} {
+	for _, w := range []string{"mapped", "autobind", "inbound", "unaccepted", "recovered", "guessed", "mptcp", "truncated", "peer_first", "reset"} {
 		if !reflect.DeepEqual(got[w], true) {
 			t.Errorf("%s is %v", w, got[w])
 		}
