@@ -68,7 +68,7 @@ type expect uint8
 const (
 	anything expect = iota
 	aSecret         // all of it
-	aMaybe          // a secret, unless it is a path: "--key FILE"
+	aMaybe          // a secret, unless isPlain: "--key FILE"
 	aPair           // "user:password" or "user%password"
 )
 
@@ -104,7 +104,7 @@ func (r *redactor) arg(a string) string {
 		return r.value(a)
 	}
 	if sep, s := leadingName(a); s != harmless {
-		if rest := strings.TrimLeft(a[sep+1:], " "); s == secret || !isPath(rest) {
+		if rest := strings.TrimLeft(a[sep+1:], " "); s == secret || !isPlain(rest) {
 			return a[:sep+1] + a[sep+1:len(a)-len(rest)] + Redacted
 		}
 	}
@@ -207,7 +207,7 @@ func (r *redactor) value(w string) string {
 	case isScheme(w):
 		r.next = aSecret // "Authorization:" "Basic" "x"
 		return w
-	case was == aMaybe && isPath(w):
+	case was == aMaybe && isPlain(w):
 		return w
 	case was == aPair:
 		return redactPair(w)
@@ -300,7 +300,7 @@ func (r *redactor) pairs(w string) string {
 		if strings.Trim(w[:begin], "-") != "" {
 			end = valueEnd(w, v)
 		}
-		if s == doubtful && isPath(w[v:end]) {
+		if s == doubtful && isPlain(w[v:end]) {
 			continue
 		}
 		if isScheme(w[v:end]) {

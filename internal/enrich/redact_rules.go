@@ -7,7 +7,7 @@ type strength uint8
 
 const (
 	harmless strength = iota
-	doubtful          // a secret unless the value is a path
+	doubtful          // a secret unless the value isPlain
 	secret
 )
 
@@ -18,11 +18,14 @@ func nameStrength(name string) strength {
 	if name == "" || len(name) > 128 {
 		return harmless
 	}
-	result, before, last := harmless, "", ""
+	result, first, before, last := harmless, "", "", ""
 	for len(name) > 0 {
 		var w string
 		if w, name = cutWord(name); w == "" {
 			continue
+		}
+		if first == "" {
+			first = w
 		}
 		before, last = last, w
 		if isSecretWord(w) || equalFold(w, "key") && isKeyKind(before) {
@@ -30,7 +33,7 @@ func nameStrength(name string) strength {
 		}
 	}
 	switch {
-	case isAboutWord(last):
+	case isAboutWord(last), equalFold(first, "no"):
 		return harmless
 	case result == harmless && isDoubtfulWord(last):
 		return doubtful
@@ -200,6 +203,12 @@ func isScheme(w string) bool { return oneOf(w, "bearer", "basic", "digest", "tok
 // isOption reports whether a word is another option and so no value: a secret
 // that itself begins with two dashes is not told apart, one dash is.
 func isOption(w string) bool { return len(w) > 2 && w[0] == '-' && w[1] == '-' }
+
+// isPlain reports whether the value of a doubtful name is none to hide: a file,
+// or the position of a switch ("-pin=false").
+func isPlain(v string) bool {
+	return isPath(v) || oneOf(strings.Trim(v, `"'`), "true", "false", "yes", "no", "on", "off")
+}
 
 // isPath reports whether a value names a file.
 func isPath(v string) bool {

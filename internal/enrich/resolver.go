@@ -116,13 +116,8 @@ func (r *Resolver) keepArgs(q *activity.Process) {
 
 // attribute finds the cgroup's path if need be, and reads it.
 func (r *Resolver) attribute(q *activity.Process) {
-	if q.Cgroup == "" && q.CgroupID != 0 {
-		q.Cgroup = r.cgroups.path(q.CgroupID)
-	}
-	if (q.Cgroup == "" || q.Cgroup == "/") && r.cgroups.legacyUnits() {
-		if path := r.legacyPath(q.Key); path != "" {
-			q.Cgroup = path
-		}
+	if q.Cgroup == "" { // else procfs was asked already, for every hierarchy
+		r.findCgroup(q)
 	}
 	if q.Cgroup == "" || q.Cgroup == "/" || q.Unit.Name != "" || q.Container.ID != "" {
 		return
@@ -134,6 +129,18 @@ func (r *Resolver) attribute(q *activity.Process) {
 		r.attributions.put(q.Cgroup, a)
 	}
 	q.Unit, q.Container = a.unit, a.container
+}
+
+// findCgroup looks for the cgroup of a process that only the kernel told of.
+func (r *Resolver) findCgroup(q *activity.Process) {
+	if q.CgroupID != 0 {
+		q.Cgroup = r.cgroups.path(q.CgroupID)
+	}
+	if (q.Cgroup == "" || q.Cgroup == "/") && r.cgroups.legacyUnits() {
+		if path := r.legacyPath(q.Key); path != "" {
+			q.Cgroup = path
+		}
+	}
 }
 
 // legacyPath asks procfs where a process stands in systemd's v1 hierarchy.
