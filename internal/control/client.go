@@ -9,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 	"time"
@@ -16,19 +17,25 @@ import (
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
+// answerTimeout is how long a client waits for the next frame of an answer. A
+// recorder answers between two batches, in some milliseconds at any load; one
+// that takes this long is stopped or hangs, and who asks should be told.
+const answerTimeout = 5 * time.Second
+
 // Client talks to a running recorder. One request runs at a time; a second one
 // waits for the first. After an error of the connection, an answer not read to
 // its end, or Follow, the Client is of no more use.
 type Client struct {
 	pid int
 
-	mu   sync.Mutex // held during a request
-	conn net.Conn
-	buf  []byte
+	mu       sync.Mutex // held during a request
+	conn     net.Conn
+	buf      []byte
+	patience time.Duration // for each frame of an answer; 0 without end
 }
 
 // Dial connects to the recorder that listens on path. The error wraps
-// ErrNotRunning, ErrPermission, ErrProtocol (another version) or
+// ErrNotRunning, ErrPermission, ErrProtocol (another version), ErrNoAnswer or
 // ErrUnsupported, and is fit to be shown as it is.
 func Dial(ctx context.Context, path string) (*Client, error) {
 	c, err := dial(ctx, path)
@@ -39,8 +46,9 @@ func Dial(ctx context.Context, path string) (*Client, error) {
 }
 
 func newClient(ctx context.Context, conn net.Conn) (*Client, error) {
-	c := &Client{conn: conn}
+	c := &Client{conn: conn, patience: answerTimeout}
 	defer c.watch(ctx)()
+	c.await(ctx)
 	if err := c.hello(); err != nil {
 		conn.Close()
 		return nil, fmt.Errorf("connect to the recorder: %w", c.cause(ctx, err))
@@ -93,10 +101,25 @@ func (c *Client) watch(ctx context.Context) func() {
 	}
 }
 
+// await gives the recorder until the end of c.patience for what comes next.
+func (c *Client) await(ctx context.Context) {
+	end := time.Time{}
+	if c.patience > 0 {
+		end = time.Now().Add(c.patience)
+	}
+	c.conn.SetDeadline(end)
+	if ctx.Err() != nil { // watch may have set its deadline just before
+		c.conn.SetDeadline(time.Unix(1, 0))
+	}
+}
+
 // cause prefers ctx's reason to the deadline that watch set because of it.
 func (c *Client) cause(ctx context.Context, err error) error {
 	if ctxErr := context.Cause(ctx); ctxErr != nil {
 		return ctxErr
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return fmt.Errorf("%w within %v: it is stopped, or hangs", ErrNoAnswer, c.patience)
 	}
 	for _, e := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.EPIPE, syscall.ECONNRESET} {
 		if errors.Is(err, e) {
@@ -114,7 +137,7 @@ func (c *Client) ask(ctx context.Context, what string, request []byte, each func
 	defer c.watch(ctx)()
 	// An answer of which a part was left unread would be taken for the next
 	// request's: such a connection is of no more use.
-	whole, err := c.exchange(request, each)
+	whole, err := c.exchange(ctx, request, each)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", what, c.cause(ctx, err))
 	}
@@ -126,11 +149,13 @@ func (c *Client) ask(ctx context.Context, what string, request []byte, each func
 
 // exchange reports whether the answer was read to its end, which an answer can
 // be that is an error.
-func (c *Client) exchange(request []byte, each func(byte, []byte) error) (whole bool, err error) {
+func (c *Client) exchange(ctx context.Context, request []byte, each func(byte, []byte) error) (whole bool, err error) {
+	c.await(ctx)
 	if _, err := c.conn.Write(request); err != nil {
 		return false, err
 	}
 	for {
+		c.await(ctx)
 		typ, payload, err := readFrame(c.conn, &c.buf, maxFrame)
 		switch {
 		case err != nil:
@@ -210,6 +235,7 @@ func (c *Client) Follow(ctx context.Context, recent int) iter.Seq2[*activity.Eve
 		err := c.ask(ctx, "follow", frameFinish(request, 0), func(typ byte, payload []byte) error {
 			switch typ {
 			case frameBegin:
+				c.patience = 0 // events come when they come
 				return nil
 			case frameForget:
 				known.forget()

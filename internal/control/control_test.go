@@ -1,9 +1,11 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"net"
 	"net/netip"
@@ -11,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -285,6 +288,67 @@ func TestContextInterrupts(t *testing.T) {
 	if err := c.Status(t.Context(), new(any)); err == nil {
 		t.Error("a connection with an unread answer was used again")
 	}
+}
+
+// TestHungRecorder: who asks a recorder that takes the connection and then says
+// nothing is told so, at each place where it can fall silent.
+func TestHungRecorder(t *testing.T) {
+	hello := appendHello(nil, 7)
+	for _, c := range []struct {
+		name string
+		says []byte
+	}{
+		{"nothing", nil},
+		{"hello only", hello},
+		{"half a frame", hello[:3]},
+		{"half an answer", appendFrame(bytes.Clone(hello), frameSockets)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				defer server.Close()
+				go io.Copy(io.Discard, server)
+				go server.Write(c.says)
+				_, err := listOf(t, client)
+				if !errors.Is(err, ErrNoAnswer) || !strings.Contains(err.Error(), "did not answer within 5s") {
+					t.Errorf("got %v, want %v", err, ErrNoAnswer)
+				}
+			})
+		})
+	}
+}
+
+func listOf(t *testing.T, conn net.Conn) (n int, err error) {
+	c, err := newClient(t.Context(), conn)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
+	for _, err = range c.List(t.Context()) {
+		n++
+	}
+	return n, err
+}
+
+// TestFollowIsPatient: events may be as far apart as they like.
+func TestFollowIsPatient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		go io.Copy(io.Discard, server)
+		go func() {
+			defer server.Close()
+			server.Write(appendFrame(appendHello(nil, 7), frameBegin))
+			time.Sleep(24 * time.Hour) // of the test's own clock
+			server.Write(appendFrame(nil, frameEnd))
+		}()
+		c, err := newClient(t.Context(), client)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, err := range c.Follow(t.Context(), 0) {
+			t.Error(err)
+		}
+	})
 }
 
 func TestRefusesStranger(t *testing.T) {

@@ -44,6 +44,8 @@ var (
 	ErrInUse = errors.New("another recorder is running")
 	// ErrUnsupported: this system has no control socket yet.
 	ErrUnsupported = errors.New("not supported")
+	// ErrNoAnswer: a recorder is there, and does not answer.
+	ErrNoAnswer = errors.New("the recorder did not answer")
 	// ErrProtocol: the other end sent what this version does not understand.
 	ErrProtocol = errors.New("protocol error")
 )

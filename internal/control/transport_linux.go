@@ -102,7 +102,10 @@ func clearStale(path string) error {
 		}
 		return ErrInUse
 	}
-	if !errors.Is(err, unix.ECONNREFUSED) {
+	switch {
+	case errors.Is(err, unix.EAGAIN): // alive, with a full queue
+		return ErrInUse
+	case !errors.Is(err, unix.ECONNREFUSED):
 		return err
 	}
 	return os.Remove(path)
@@ -125,6 +128,8 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 		return nil, fmt.Errorf("%w: nothing listens on %s; start it with: portreporter record", ErrNotRunning, path)
 	case errors.Is(err, fs.ErrPermission):
 		return nil, fmt.Errorf("%w: %s; %s", ErrPermission, path, hint(path))
+	case errors.Is(err, unix.EAGAIN): // unix(7): its queue is full
+		return nil, fmt.Errorf("%w: many wait for it already: it is stopped, or hangs", ErrNoAnswer)
 	}
 	return nil, explainLength(path, err)
 }
