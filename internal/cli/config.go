@@ -12,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/portreporter/portreporter/internal/journal"
 )
 
 // Config is what the recorder and its clients are set to. Each value comes
@@ -74,7 +76,7 @@ func settings() []setting {
 		{"classic.modules", "when PR-PIDS lists a process's modules again", func(c *Config) pflag.Value {
 			return &choiceValue{&c.ClassicModules, []string{"changed", "every"}}
 		}},
-		{"classic.ports", "what PR-PORTS holds", func(c *Config) pflag.Value {
+		{"classic.ports", "what PR-PORTS and PR-PIDS hold: all, as the original did, or no connections", func(c *Config) pflag.Value {
 			return &choiceValue{&c.ClassicPorts, []string{"all", "listeners"}}
 		}},
 		{"classic.max_bytes", "start new classic logs at this size", func(c *Config) pflag.Value { return &sizeValue{&c.ClassicMaxBytes, 64 << 10, 1 << 40} }},
@@ -101,7 +103,7 @@ func defaultConfig(getenv func(string) string) Config {
 		ProcessArgs:      "redacted",
 		ClassicEnabled:   true,
 		ClassicModules:   "changed",
-		ClassicPorts:     "all",
+		ClassicPorts:     "listeners", // a busy server's connections take more room there than in the journal, which has them all
 		ClassicMaxBytes:  5 << 20,
 		ControlPath:      p.control,
 		CaptureTier:      "auto",
@@ -136,7 +138,31 @@ func addConfigFlags(cmd *cobra.Command, keys ...string) {
 // gave its flags. A default configuration file that does not exist is no
 // error; one that --config names must be there. Mistakes are usage errors.
 func loadConfig(cmd *cobra.Command) (Config, error) {
+	return completeConfig(cmd, defaultConfig(os.Getenv))
+}
+
+// loadReaderConfig is loadConfig for the commands that read what a recorder
+// wrote, or ask it: an ordinary user's default is then the machine's record
+// and recorder, each if this user may use it, and else their own.
+func loadReaderConfig(cmd *cobra.Command) (Config, error) {
 	c := defaultConfig(os.Getenv)
+	if !isAdmin() {
+		c.preferMachine(machinePaths())
+	}
+	return completeConfig(cmd, c)
+}
+
+func (c *Config) preferMachine(machine paths) {
+	if mayRead(machine.dir) && journal.Exists(machine.dir) {
+		c.Dir = machine.dir
+	}
+	if mayConnect(machine.control) {
+		c.ControlPath = machine.control
+	}
+}
+
+// completeConfig overlays c, the defaults, with what is configured.
+func completeConfig(cmd *cobra.Command, c Config) (Config, error) {
 	path, err := cmd.Flags().GetString("config")
 	if err != nil {
 		return Config{}, fmt.Errorf("configuration flags: %w", err)

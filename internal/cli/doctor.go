@@ -31,7 +31,7 @@ be seen), what a running recorder has recorded and lost, and how large the
 record is and how long it will fit. The exit code is 1 when something needs
 attention.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
+			cfg, err := loadReaderConfig(cmd)
 			if err != nil {
 				return err
 			}

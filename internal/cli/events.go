@@ -39,7 +39,7 @@ Where the record has a gap in the time asked for, that is said on stderr; with
 			if err := f.check("events"); err != nil {
 				return err
 			}
-			cfg, err := loadConfig(cmd)
+			cfg, err := loadReaderConfig(cmd)
 			if err != nil {
 				return err
 			}

@@ -40,7 +40,7 @@ the kernel is asked; it does not know since when.`,
 			if err := f.check("list"); err != nil {
 				return err
 			}
-			cfg, err := loadConfig(cmd)
+			cfg, err := loadReaderConfig(cmd)
 			if err != nil {
 				return err
 			}

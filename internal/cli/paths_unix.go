@@ -5,6 +5,8 @@ package cli
 import (
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // osPaths follows the file system hierarchy and, for users, the XDG base
@@ -44,3 +46,9 @@ func xdg(getenv func(string) string, name, below string) string {
 }
 
 func isAdmin() bool { return os.Geteuid() == 0 }
+
+// mayRead and mayConnect ask the kernel whether this user may: connect(2) wants
+// a socket file to be writable.
+func mayRead(dir string) bool { return unix.Access(dir, unix.R_OK|unix.X_OK) == nil }
+
+func mayConnect(socket string) bool { return unix.Access(socket, unix.W_OK) == nil }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sys/windows"
@@ -23,3 +24,12 @@ func osPaths(getenv func(string) string, admin bool) paths {
 // isAdmin tells whether this process runs elevated; services of the local
 // system do.
 func isAdmin() bool { return windows.GetCurrentProcessToken().IsElevated() }
+
+// mayRead tells whether this user may list dir.
+func mayRead(dir string) bool {
+	_, err := os.ReadDir(dir)
+	return err == nil
+}
+
+// mayConnect is false: this system has no control socket yet.
+func mayConnect(string) bool { return false }

@@ -22,7 +22,7 @@ is missing, changed or cut short is named, and the exit code is 1.
 The last line's hash, kept elsewhere, proves later that nothing was cut off the
 end of the chain.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := loadConfig(cmd)
+			cfg, err := loadReaderConfig(cmd)
 			if err != nil {
 				return err
 			}
