@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"io"
 	"os"
@@ -10,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/portreporter/portreporter/internal/testutil"
 	"github.com/portreporter/portreporter/internal/testutil/truth"
@@ -24,7 +22,8 @@ type recorderUnderTest struct {
 	dir     string
 	control string
 	cmd     *exec.Cmd
-	stderr  *bytes.Buffer
+	said    *lines        // its standard error
+	drained chan struct{} // closed when all of it has been read
 }
 
 // startRecorder starts a recorder and waits until it records.
@@ -33,7 +32,7 @@ func startRecorder(t *testing.T, args ...string) *recorderUnderTest {
 	testutil.Root(t, "recording every process's ports")
 	dir := t.TempDir()
 	r := &recorderUnderTest{t: t, bin: testutil.Build(t, "./cmd/portreporter"), dir: filepath.Join(dir, "record"),
-		control: filepath.Join(dir, "control.sock"), stderr: &bytes.Buffer{}}
+		control: filepath.Join(dir, "control.sock"), said: &lines{}}
 	r.start(args...)
 	t.Cleanup(func() {
 		if r.cmd != nil {
@@ -54,29 +53,18 @@ func (r *recorderUnderTest) start(args ...string) {
 	if err := r.cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	ready := make(chan bool)
+	drained := make(chan struct{})
+	r.drained = drained
+	r.said.clear()
 	go func() {
-		said := false
-		for sc := bufio.NewScanner(pipe); sc.Scan(); {
-			if !said && strings.Contains(sc.Text(), "msg=recording") {
-				said = true
-				ready <- true
-			}
-			r.stderr.WriteString(sc.Text() + "\n")
-		}
-		if !said {
-			close(ready)
-		}
+		defer close(drained)
+		r.said.read(pipe)
 	}()
-	select {
-	case ok := <-ready:
-		if !ok {
-			r.cmd.Wait()
-			r.t.Fatalf("the recorder ended before it recorded:\n%s", r.stderr)
-		}
-	case <-time.After(time.Minute):
+	if !r.said.await("msg=recording", drained) {
 		r.cmd.Process.Kill()
-		r.t.Fatal("the recorder does not record after a minute")
+		<-r.drained
+		r.cmd.Wait()
+		r.t.Fatalf("the recorder does not record:\n%s", r.said)
 	}
 }
 
@@ -88,8 +76,9 @@ func (r *recorderUnderTest) stop() {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		r.t.Error(err)
 	}
+	<-r.drained
 	if err := cmd.Wait(); err != nil {
-		r.t.Errorf("the recorder ended with %v:\n%s", err, r.stderr)
+		r.t.Errorf("the recorder ended with %v:\n%s", err, r.said)
 	}
 }
 
