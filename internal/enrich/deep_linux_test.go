@@ -20,11 +20,8 @@ import (
 
 func sleepPath(t testing.TB) string {
 	t.Helper()
-	path, err := exec.LookPath("sleep")
+	path, err := filepath.EvalSymlinks(testutil.Program(t, "sleep"))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -282,9 +279,12 @@ func TestDeepEndedContext(t *testing.T) {
 func TestDeepPackage(t *testing.T) {
 	path := sleepPath(t)
 	out, err := exec.Command("dpkg-query", "-W", "-f", "${Package} ${Version}", "coreutils").Output()
-	if err != nil {
-		t.Skip("not a Debian system: ", err)
-	}
+	testutil.Skip(t, testutil.Need{What: "dpkg's database", Linux: true, Lacks: func() string {
+		if _, err := os.Stat("/var/lib/dpkg/status"); errors.Is(err, os.ErrNotExist) {
+			return "not a Debian system"
+		}
+		return ""
+	}}, err)
 	p, _ := start(t, exec.Command(path, "600"))
 	q, set := deep(t, realResolver(t, Config{}), p)
 	if q.ExePackage != string(out) {
@@ -301,9 +301,9 @@ func TestDeepPackage(t *testing.T) {
 // host's packages is said of it.
 func TestOtherRoot(t *testing.T) {
 	testutil.Root(t, "chroot(2)")
-	out, err := exec.Command("ldd", sleepPath(t)).Output()
+	out, err := exec.Command(testutil.Program(t, "ldd"), sleepPath(t)).Output()
 	if err != nil {
-		t.Skip("needs ldd: ", err)
+		t.Fatal(err)
 	}
 	box := t.TempDir()
 	files := []string{sleepPath(t)}

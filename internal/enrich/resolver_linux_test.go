@@ -1,9 +1,11 @@
 package enrich
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,8 +150,14 @@ func TestRealCgroup(t *testing.T) {
 	r := New(Config{})
 	defer r.Close()
 	if r.cgroups.mount < 0 {
-		t.Skip("not the unified hierarchy: ", dir)
+		err = errors.New("not the unified hierarchy: " + dir)
 	}
+	testutil.Skip(t, testutil.Need{What: "the unified hierarchy", Lacks: func() string {
+		if mounts, err := os.ReadFile("/proc/self/mountinfo"); err == nil && !strings.Contains(string(mounts), " - cgroup2 ") {
+			return "it is not mounted"
+		}
+		return ""
+	}}, err)
 	id := inode(t, dir)
 	got, ok := cgroupByHandle(r.cgroups.mount, r.cgroups.root, id)
 	if !ok || got != "/"+filepath.Base(dir) {

@@ -35,11 +35,8 @@ func stop(cmd *exec.Cmd) {
 
 func sleepPath(t *testing.T) string {
 	t.Helper()
-	path, err := exec.LookPath("sleep")
+	path, err := filepath.EvalSymlinks(testutil.Program(t, "sleep"))
 	if err != nil {
-		t.Fatal(err)
-	}
-	if path, err = filepath.EvalSymlinks(path); err != nil {
 		t.Fatal(err)
 	}
 	return path
@@ -226,10 +223,7 @@ func TestZombie(t *testing.T) {
 // TestReadWhileExecuting reads a process that executes one program after
 // another: arguments and program always belong together.
 func TestReadWhileExecuting(t *testing.T) {
-	shell, err := exec.LookPath("bash")
-	if err != nil {
-		t.Skip("needs bash for exec -a")
-	}
+	shell := testutil.Program(t, "bash") // for exec -a
 	const script = `[ "$1" = 0 ] && exec sleep 600; exec -a step "$BASH" -c "$0" "$0" $(($1-1))`
 	pid := start(t, exec.Command(shell, "-c", script, script, "300"))
 	var f FS
@@ -282,9 +276,13 @@ func TestModulesSelf(t *testing.T) {
 func TestKernelThread(t *testing.T) {
 	var f FS
 	p, err := f.Read(2)
-	if err != nil {
-		t.Skip("kthreadd is not visible here: ", err) // in a pid namespace
-	}
+	testutil.Skip(t, testutil.Need{What: "kthreadd", Linux: true, Lacks: func() string {
+		const first = "pid:[4026531836]" // PROC_PID_INIT_INO of include/linux/proc_ns.h
+		if ns, err := os.Readlink("/proc/self/ns/pid"); err == nil && ns != first {
+			return "in a pid namespace"
+		}
+		return ""
+	}}, err)
 	if p.Name != "kthreadd" || !p.Kernel || p.Args != nil || p.Exe != "" {
 		t.Errorf("%+v", p)
 	}

@@ -10,9 +10,7 @@ import (
 
 func TestBuild(t *testing.T) {
 	if os.Getenv(BinDir) == "" {
-		if _, err := exec.LookPath("go"); err != nil {
-			t.Skip("no go command here")
-		}
+		Program(t, "go")
 	}
 	const pkg = "./internal/testutil/cmd/portgen"
 	first := Build(t, pkg)

@@ -226,7 +226,7 @@ func TestCases(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for _, s := range l.Skips {
+			for _, s := range l.Skips { // by the kernel's own word: see able
 				t.Skipf("this kernel cannot: %s", s.Why)
 			}
 			if len(l.Expects)+len(l.Exchanges) == 0 {
