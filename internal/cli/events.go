@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/portreporter/portreporter/internal/activity"
-	"github.com/portreporter/portreporter/internal/control"
 	"github.com/portreporter/portreporter/internal/filter"
 	"github.com/portreporter/portreporter/internal/journal"
 	"github.com/portreporter/portreporter/internal/render"
@@ -30,7 +27,8 @@ func newEventsCommand() *cobra.Command {
 what comes, until interrupted. docs/FILTER.md is the reference of the filter.
 
 Where the record has a gap in the time asked for, that is said on stderr; with
---require-complete the exit code is then 3.`,
+--require-complete the exit code is then 3. With --follow, gaps are shown among
+the events, whatever FILTER asks for.`,
 		Example: `  portreporter events since:1h port:22
   portreporter events --follow kind:connect-failed
   portreporter events --json since:today exe:*/curl | jq .remote.ip`,
@@ -47,17 +45,23 @@ Where the record has a gap in the time asked for, that is said on stderr; with
 			if err != nil {
 				return err
 			}
+			if last < 0 && cmd.Flags().Changed("last") {
+				return usagef("events: --last: %d is not a number of events", last)
+			}
+			if follow && complete {
+				return usagef("events: --require-complete is about what is past: leave out --follow")
+			}
 			p := newEventStream(cmd.OutOrStdout(), f)
 			if follow {
-				return followEvents(cmd.Context(), cfg, x, max(last, 0), p)
+				return followEvents(cmd.Context(), cfg, x, max(last, 0), p, cmd.ErrOrStderr())
 			}
 			return pastEvents(cmd.Context(), cfg, x, last, complete, p, cmd.ErrOrStderr())
 		},
 	}
 	addConfigFlags(cmd, "dir", "control.path")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print events as they happen")
-	cmd.Flags().IntVarP(&last, "last", "n", -1, "only the newest N")
-	cmd.Flags().BoolVar(&complete, "require-complete", false, "exit with 3 where the record has a gap")
+	cmd.Flags().IntVarP(&last, "last", "n", -1, "only the newest `N`; with --follow, those first")
+	cmd.Flags().BoolVar(&complete, "require-complete", false, "exit with 3 where the record has a gap in that time")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON Lines")
 	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV")
 	return cmd
@@ -169,32 +173,6 @@ func tellGaps(ctx context.Context, r *journal.Reader, q journal.Query, unreadabl
 	return nil
 }
 
-func followEvents(ctx context.Context, cfg Config, x *filter.Expr, recent int, p *eventStream) error {
-	c, err := control.Dial(ctx, cfg.ControlPath)
-	if err != nil {
-		return fmt.Errorf("events: %w", err)
-	}
-	defer c.Close()
-	for e, err := range c.Follow(ctx, recent) {
-		if ctx.Err() != nil {
-			return quietPipe(p.w.Flush())
-		}
-		if err != nil {
-			return errors.Join(quietPipe(p.w.Flush()), fmt.Errorf("events: %w", err))
-		}
-		if x != nil && !x.Match(e) && e.Kind != activity.KindGap {
-			continue
-		}
-		if err := p.event(e); err != nil {
-			return quietPipe(err)
-		}
-		if err := p.w.Flush(); err != nil {
-			return quietPipe(err)
-		}
-	}
-	return nil
-}
-
 // query makes of a filter what the journal can skip by.
 func query(x *filter.Expr) journal.Query {
 	if x == nil {
@@ -206,7 +184,8 @@ func query(x *filter.Expr) journal.Query {
 func hintDir(cfg Config, err error) string {
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return ": nothing has been recorded there; start with `portreporter record`, or name the directory with --dir"
+		return ": nothing has been recorded there; start with `portreporter record`, or name the directory with --dir" +
+			hintMachine(cfg, machinePaths())
 	case errors.Is(err, os.ErrPermission):
 		return ": run as root, or as a member of the group that may read it"
 	}
@@ -219,33 +198,4 @@ func quietPipe(err error) error {
 		return nil
 	}
 	return err
-}
-
-// servicePort looks a name up in the machine's services file (services(5)).
-func servicePort(name string) (uint16, bool) {
-	f, err := os.Open(servicesFile())
-	if err != nil {
-		return 0, false
-	}
-	defer f.Close()
-	return findService(f, name)
-}
-
-func findService(r io.Reader, name string) (uint16, bool) {
-	for sc := bufio.NewScanner(io.LimitReader(r, 4<<20)); sc.Scan(); {
-		line, _, _ := strings.Cut(sc.Text(), "#")
-		f := strings.Fields(line)
-		if len(f) < 2 {
-			continue
-		}
-		for i, n := range f {
-			if i != 1 && n == name {
-				port, _, _ := strings.Cut(f[1], "/")
-				if v, err := strconv.ParseUint(port, 10, 16); err == nil {
-					return uint16(v), true
-				}
-			}
-		}
-	}
-	return 0, false
 }

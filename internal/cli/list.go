@@ -90,20 +90,28 @@ func openSockets(ctx context.Context, cfg Config, kernel bool, stderr io.Writer)
 		return kernelSockets(cfg, stderr)
 	}
 	c, err := control.Dial(ctx, cfg.ControlPath)
+	var socks []activity.Socket
+	if err == nil {
+		socks, err = recorderSockets(ctx, c)
+	}
 	switch {
-	case errors.Is(err, control.ErrNotRunning), errors.Is(err, control.ErrUnsupported), errors.Is(err, control.ErrPermission):
-		if errors.Is(err, control.ErrPermission) {
-			fmt.Fprintf(stderr, "portreporter: list: %v; asking the kernel instead\n", err)
-		}
+	case errors.Is(err, control.ErrNotRunning), errors.Is(err, control.ErrUnsupported):
+		return kernelSockets(cfg, stderr)
+	case errors.Is(err, control.ErrPermission), errors.Is(err, control.ErrNoAnswer):
+		fmt.Fprintf(stderr, "portreporter: list: %s; asking the kernel instead\n", oneLine(err.Error()))
 		return kernelSockets(cfg, stderr)
 	case err != nil:
 		return nil, fmt.Errorf("list: %w", err)
 	}
+	return socks, nil
+}
+
+// recorderSockets reads the recorder's table and closes c.
+func recorderSockets(ctx context.Context, c *control.Client) (socks []activity.Socket, err error) {
 	defer c.Close()
-	var socks []activity.Socket
 	for s, err := range c.List(ctx) {
 		if err != nil {
-			return nil, fmt.Errorf("list: %w", err)
+			return nil, err
 		}
 		socks = append(socks, *s)
 	}

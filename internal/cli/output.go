@@ -70,3 +70,11 @@ func writeAll(w io.Writer, b []byte) error {
 	}
 	return nil
 }
+
+// count writes a number of things in words: "1 event", "2 events".
+func count[N int | uint64](n N, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}

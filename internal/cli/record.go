@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"runtime"
+	"os/signal"
+	"os/user"
 	"runtime/debug"
+	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,6 +53,7 @@ ask the running recorder over --control-path.`,
 			if show {
 				print = eventPrinter(cmd.OutOrStdout(), asJSON)
 			}
+			defer context.AfterFunc(cmd.Context(), endAtOnce)()
 			return svc.Run(cmd.Context(), func(ctx context.Context, n *svc.Notifier) error {
 				return record(ctx, cfg, cmd.ErrOrStderr(), print, n)
 			})
@@ -61,6 +64,11 @@ ask the running recorder over --control-path.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "with --print: as JSON Lines")
 	return cmd
 }
+
+// endAtOnce is called when the recorder was told to stop: a second signal then
+// ends it as if it had no hand for signals. Sealing takes a moment, and a person
+// who will not wait loses nothing: the next recorder seals what this one left.
+func endAtOnce() { signal.Reset(os.Interrupt, syscall.SIGTERM) }
 
 // The memory that the recorder tries to keep its heap within. It is a goal for
 // the garbage collector, not a limit: the tables grow with what is open.
@@ -82,25 +90,32 @@ type recording struct {
 	first    chan []activity.Socket // the table that the classic logs begin with
 	print    func(*activity.Event)
 	notify   *svc.Notifier
+	args     enrich.ArgsMode
+	group    int // that may use the control socket; -1 none
 	boot     string
 	host     string
 
-	mu      sync.Mutex
-	modules map[activity.ModuleSetID]*activity.ModuleSet // guarded by mu; what Deep found
+	found found // what is known of processes beyond their events
 }
 
 // record runs the recorder until ctx is done.
 func record(ctx context.Context, cfg Config, stderr io.Writer, print func(*activity.Event), n *svc.Notifier) error {
 	debug.SetGCPercent(heapGC)
 	debug.SetMemoryLimit(heapGoal)
-	r := &recording{cfg: cfg, print: print, notify: n, modules: map[activity.ModuleSetID]*activity.ModuleSet{},
-		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))}
-	r.host, _ = os.Hostname()
+	r, err := newRecording(cfg, stderr, print, n)
+	if err != nil {
+		return err
+	}
 	fs := proc.FS{}
-	var err error
 	if r.boot, err = fs.BootID(); err != nil && !errors.Is(err, proc.ErrUnsupported) {
 		return fmt.Errorf("record: %w", err)
 	}
+	// The socket comes first: a second recorder is refused before it has
+	// touched anything.
+	if err := r.listen(); err != nil {
+		return err
+	}
+	defer r.control.Close()
 	source, err := capture.Open(capture.Config{Tier: cfg.CaptureTier, RingBytes: cfg.CaptureRingBytes})
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
@@ -113,34 +128,71 @@ func record(ctx context.Context, cfg Config, stderr io.Writer, print func(*activ
 	return r.run(ctx, source, fs)
 }
 
-// open opens everything but the source. On an error what was opened is closed.
-func (r *recording) open(fs proc.FS) (err error) {
-	args, err := enrich.ParseArgsMode(r.cfg.ProcessArgs)
-	if err != nil {
-		return fmt.Errorf("record: %w", err)
+// newRecording checks what of the configuration only this machine can tell.
+func newRecording(cfg Config, stderr io.Writer, print func(*activity.Event), n *svc.Notifier) (*recording, error) {
+	r := &recording{cfg: cfg, print: print, notify: n, group: -1,
+		log: slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: cfg.LogLevel}))}
+	r.host, _ = os.Hostname()
+	var err error
+	if r.args, err = enrich.ParseArgsMode(cfg.ProcessArgs); err != nil {
+		return nil, usagef("process.args: %w", err)
 	}
+	if cfg.ControlGroup != "" {
+		if r.group, err = groupID(cfg.ControlGroup); err != nil {
+			return nil, usagef("control.group: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// groupID finds a group by its name or number.
+func groupID(name string) (int, error) {
+	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(n), nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, fmt.Errorf("there is no group %q", name)
+	}
+	n, err := strconv.Atoi(g.Gid)
+	if err != nil {
+		return 0, fmt.Errorf("group %q has no number: %q", name, g.Gid)
+	}
+	return n, nil
+}
+
+// listen opens the control socket, where there is one on this system.
+func (r *recording) listen() (err error) {
+	r.control, err = control.Listen(r.cfg.ControlPath)
+	switch {
+	case errors.Is(err, control.ErrUnsupported):
+		return nil
+	case err != nil:
+		return fmt.Errorf("record: %w", err)
+	case r.group < 0:
+		return nil
+	}
+	if err := r.control.Admit(r.group); err != nil {
+		// Those who ask can wait for this to be mended, ports can't.
+		r.log.Warn("only root can ask this recorder", "err", err)
+	}
+	return nil
+}
+
+// open opens the record. On an error what was opened is closed.
+func (r *recording) open(fs proc.FS) (err error) {
 	days := time.Duration(r.cfg.RetentionDays) * 24 * time.Hour
 	r.journal, err = journal.Open(journal.Config{Dir: r.cfg.Dir, HostName: r.host, BootID: r.boot, SegmentRows: r.cfg.SegmentRows,
 		MaxAge: days, MaxBytes: r.cfg.RetentionBytes})
 	if err != nil {
 		return fmt.Errorf("record: %w", err)
 	}
-	if r.control, err = control.Listen(r.cfg.ControlPath); err != nil && !errors.Is(err, control.ErrUnsupported) {
-		return errors.Join(fmt.Errorf("record: %w", err), r.journal.Close())
-	}
 	if r.cfg.ClassicEnabled {
-		dir := r.cfg.ClassicDir
-		if dir == "" {
-			dir = filepath.Join(r.cfg.Dir, "classic")
+		if err := r.openClassic(days); err != nil {
+			return errors.Join(fmt.Errorf("record: %w", err), r.journal.Close())
 		}
-		r.classic, err = prlog.New(prlog.Config{Dir: dir, MaxBytes: r.cfg.ClassicMaxBytes, MaxAge: days, MaxTotal: r.cfg.RetentionBytes / 8,
-			Host: r.host, OS: osName(), Modules: r.cfg.ClassicModules, Ports: r.cfg.ClassicPorts, ModuleSet: r.moduleSet, Snapshot: r.sockets})
-		if err != nil {
-			return errors.Join(fmt.Errorf("record: %w", err), r.control.Close(), r.journal.Close())
-		}
-		r.classicQ, r.first = recorder.NewQueue(8192), make(chan []activity.Socket, 1)
 	}
-	r.resolver = enrich.New(enrich.Config{Proc: fs, Args: args, Commands: true})
+	r.resolver = enrich.New(enrich.Config{Proc: fs, Args: r.args, Commands: true})
 	return nil
 }
 
@@ -211,58 +263,6 @@ func (r *recording) publish(e *activity.Event) {
 	}
 }
 
-// runClassic writes the classic logs, on a goroutine of its own: for a
-// section's table it asks the recorder, which must never wait for it.
-func (r *recording) runClassic(ctx context.Context) {
-	select {
-	case table := <-r.first:
-		r.check("classic logs", r.classic.Start(table))
-	case <-ctx.Done():
-		return
-	}
-	r.classicQ.Run(ctx, r.writeClassic, r.flushClassic)
-}
-
-// sockets is the recorder's table; nil while it is stopping.
-func (r *recording) sockets() []activity.Socket {
-	socks, _ := r.rec.Sockets(context.Background())
-	return socks
-}
-
-func (r *recording) writeClassic(e *activity.Event) {
-	table := func(pid uint32) []activity.Socket {
-		socks, _ := r.rec.Of(context.Background(), pid) // on shutdown the section goes without
-		return socks
-	}
-	if err := r.classic.Event(e, table, r.moduleSet); err != nil {
-		r.log.Error("classic logs", "err", err)
-	}
-}
-
-func (r *recording) flushClassic() {
-	if err := r.classic.Flush(); err != nil {
-		r.log.Error("classic logs", "err", err)
-	}
-}
-
-func (r *recording) moduleSet(id activity.ModuleSetID) *activity.ModuleSet {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.modules[id]
-}
-
-// The most module sets that are kept for the classic logs and for questions.
-const maxModuleSets = 1024
-
-func (r *recording) keepModules(s *activity.ModuleSet) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.modules) >= maxModuleSets {
-		clear(r.modules)
-	}
-	r.modules[s.ID] = s
-}
-
 // keep does what is due beside recording: putting the record on the disk,
 // sealing, merging, retention, the watchdog and the status line.
 func (r *recording) keep(ctx context.Context) {
@@ -314,13 +314,4 @@ func (r *recording) tell(ctx context.Context) {
 	}
 	r.log.Info("status", "events", events, "lost", lost, "sockets", st.Sockets, "processes", st.Processes)
 	_ = r.notify.Status(fmt.Sprintf("%d events, %d lost, %d sockets open", events, lost, st.Sockets))
-}
-
-func osName() string {
-	if runtime.GOOS == "linux" {
-		if name := linuxName("/etc/os-release"); name != "" {
-			return name
-		}
-	}
-	return runtime.GOOS
 }

@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/journal"
 	"github.com/portreporter/portreporter/internal/proc"
 )
 
@@ -31,9 +29,7 @@ func (v resolver) Read(key activity.ProcessKey) *activity.Process {
 
 func (v resolver) Deep(ctx context.Context, p *activity.Process) (*activity.Process, *activity.ModuleSet, error) {
 	full, set, err := v.r.resolver.Deep(ctx, p)
-	if set != nil {
-		v.r.keepModules(set)
-	}
+	v.r.found.keep(full, set)
 	return full, set, err
 }
 
@@ -42,7 +38,29 @@ type answers struct{ r *recording }
 
 func (a answers) Sockets() ([]activity.Socket, error) { return a.r.rec.Sockets(context.Background()) }
 
-func (a answers) Modules(id activity.ModuleSetID) *activity.ModuleSet { return a.r.moduleSet(id) }
+func (a answers) Modules(id activity.ModuleSetID) *activity.ModuleSet { return a.r.found.moduleSet(id) }
+
+// The most events that a follower gets from before it asked: they are in memory
+// for as long as it takes to send them.
+const maxRecentEvents = 10_000
+
+// Recent reads the newest events from the record, which has every event that
+// was published.
+func (a answers) Recent(n int) ([]activity.Event, error) {
+	r, err := journal.OpenReader(a.r.cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	tail, err := r.Tail(context.Background(), journal.Query{}, min(n, maxRecentEvents))
+	if len(tail) == 0 && err != nil {
+		return nil, err
+	}
+	events := make([]activity.Event, len(tail))
+	for i, e := range tail {
+		events[i] = *e
+	}
+	return events, nil // with holes perhaps, which `portreporter events` names
+}
 
 // status is what doctor asks a running recorder for.
 type status struct {
@@ -74,22 +92,4 @@ func (a answers) Status() (any, error) {
 		s.ClassicDropped = a.r.classicQ.Dropped()
 	}
 	return s, nil
-}
-
-// linuxName gives PRETTY_NAME of os-release(5), "" if there is none.
-func linuxName(path string) string {
-	f, err := os.Open(path)
-	if err != nil {
-		return ""
-	}
-	defer f.Close()
-	for sc := bufio.NewScanner(f); sc.Scan(); {
-		if v, ok := strings.CutPrefix(sc.Text(), "PRETTY_NAME="); ok {
-			if u, err := strconv.Unquote(v); err == nil {
-				return u
-			}
-			return v
-		}
-	}
-	return ""
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/portreporter/portreporter/internal/journal"
+	"github.com/portreporter/portreporter/internal/render"
 )
 
 func newVerifyCommand() *cobra.Command {
@@ -48,17 +49,18 @@ func printVerification(w io.Writer, rep *journal.Report, asJSON bool) error {
 	if asJSON {
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
-		return e.Encode(rep)
+		return e.Encode(verificationOf(rep))
 	}
 	var b []byte
 	for _, p := range rep.Problems {
 		b = fmt.Appendf(b, "PROBLEM  %s\n", oneLine(p.String()))
 	}
-	b = fmt.Appendf(b, "%d events in %d sealed segments and %d live logs; %d removed by retention\n", rep.Events, rep.Segments, rep.Live, rep.Removed)
+	b = fmt.Appendf(b, "%s in %s and %s; %d removed by retention\n", count(rep.Events, "event"), count(rep.Segments, "sealed segment"),
+		count(rep.Live, "live log"), rep.Removed)
 	if len(rep.Problems) == 0 {
 		b = append(b, "the record is whole\n"...)
 	}
-	b = fmt.Appendf(b, "chain of %d records, head %s\n", rep.Records, rep.Head)
+	b = fmt.Appendf(b, "chain of %s, head %s\n", count(rep.Records, "record"), rep.Head)
 	return writeAll(w, b)
 }
 
@@ -68,4 +70,32 @@ func stamp(ns int64) string {
 		return "the beginning"
 	}
 	return time.Unix(0, ns).Format("2006-01-02 15:04:05")
+}
+
+// verification is what `verify --json` prints; names are only ever added.
+type verification struct {
+	V        int           `json:"v"`
+	Whole    bool          `json:"whole"`
+	Records  int           `json:"records"`
+	Segments int           `json:"segments"`
+	Live     int           `json:"live"`
+	Events   uint64        `json:"events"`
+	Removed  int           `json:"removed"`
+	Head     string        `json:"head"`
+	Problems []problemJSON `json:"problems,omitempty"`
+}
+
+type problemJSON struct {
+	Fault  string `json:"fault"`
+	Name   string `json:"name"`
+	Detail string `json:"detail"`
+}
+
+func verificationOf(rep *journal.Report) verification {
+	v := verification{V: render.SchemaVersion, Whole: len(rep.Problems) == 0, Records: rep.Records, Segments: rep.Segments, Live: rep.Live,
+		Events: rep.Events, Removed: rep.Removed, Head: rep.Head}
+	for _, p := range rep.Problems {
+		v.Problems = append(v.Problems, problemJSON{string(p.Fault), p.Name, p.Detail})
+	}
+	return v
 }
