@@ -20,18 +20,20 @@ test:
 check:
 	scripts/check
 
-# Binaries for each platform, and .deb and .rpm, in dist/.
+# Binaries for each platform, .deb and .rpm, and what they are made of, in dist/.
 package:
+	scripts/build
 	scripts/package
+	scripts/sbom
 
 # Measurements: ratios within one run, see bench/.
 bench:
-	scripts/setup-test-deps
+	scripts/setup-test-deps bench
 	scripts/bench
 
 # The capture tests on other kernels, in small virtual machines.
 test-kernels:
-	scripts/setup-test-deps
+	scripts/setup-test-deps kernels
 	scripts/vm/test-kernels
 
 # The BPF objects from their C sources; fails when they change.
