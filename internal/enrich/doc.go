@@ -24,7 +24,7 @@
 //     passphrase, passcode, secret, credential, token, cookie, authorization,
 //     bearer, jwt, psk, or a key (api, access, secret, private, auth, ...).
 //  2. The same where the last word is key, pass, pwd, auth, pin, sig or
-//     signature, unless the value is a path.
+//     signature, unless the value is a path or says yes or no.
 //  3. user:SECRET@ in a URL.
 //  4. One-letter options of programs that are known to take a secret there.
 //  5. Tokens whose issuer made them recognisable.
