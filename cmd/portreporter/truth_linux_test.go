@@ -29,11 +29,18 @@ type recorderUnderTest struct {
 // startRecorder starts a recorder and waits until it records.
 func startRecorder(t *testing.T, args ...string) *recorderUnderTest {
 	t.Helper()
+	r := prepareRecorder(t)
+	r.start(args...)
+	return r
+}
+
+// prepareRecorder prepares a recorder that is yet to be started.
+func prepareRecorder(t *testing.T) *recorderUnderTest {
+	t.Helper()
 	testutil.Root(t, "recording every process's ports")
 	dir := t.TempDir()
 	r := &recorderUnderTest{t: t, bin: testutil.Build(t, "./cmd/portreporter"), dir: filepath.Join(dir, "record"),
 		control: filepath.Join(dir, "control.sock"), said: &lines{}}
-	r.start(args...)
 	t.Cleanup(func() {
 		if r.cmd != nil {
 			r.stop()
@@ -42,7 +49,20 @@ func startRecorder(t *testing.T, args ...string) *recorderUnderTest {
 	return r
 }
 
+// start starts the recorder and waits until it records.
 func (r *recorderUnderTest) start(args ...string) {
+	r.t.Helper()
+	r.launch(args...)
+	if !r.said.await("msg=recording", r.drained) {
+		r.cmd.Process.Kill()
+		<-r.drained
+		r.cmd.Wait()
+		r.t.Fatalf("the recorder does not record:\n%s", r.said)
+	}
+}
+
+// launch starts the recorder.
+func (r *recorderUnderTest) launch(args ...string) {
 	r.t.Helper()
 	args = append([]string{"record", "--dir", r.dir, "--control-path", r.control}, args...)
 	r.cmd = exec.Command(r.bin, args...)
@@ -60,12 +80,6 @@ func (r *recorderUnderTest) start(args ...string) {
 		defer close(drained)
 		r.said.read(pipe)
 	}()
-	if !r.said.await("msg=recording", drained) {
-		r.cmd.Process.Kill()
-		<-r.drained
-		r.cmd.Wait()
-		r.t.Fatalf("the recorder does not record:\n%s", r.said)
-	}
 }
 
 // stop ends the recorder as a service manager does, and wants a clean exit.
@@ -118,20 +132,6 @@ func generate(t *testing.T, args ...string) *truth.Log {
 		t.Fatal(err)
 	}
 	return log
-}
-
-// verify compares the record with the truth. declared adds nothing to what is
-// missing: the report says it beside.
-func (r *recorderUnderTest) verify(log *truth.Log) *truth.Report {
-	r.t.Helper()
-	v := truth.NewVerifier(log)
-	for e, err := range truth.Events(r.events()) {
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		v.Add(e)
-	}
-	return v.Report()
 }
 
 func TestScenarios(t *testing.T) {
