@@ -37,7 +37,18 @@ func (m *memory) Append(e *activity.Event) {
 }
 func (m *memory) Process(p *activity.Process)   { m.procs = append(m.procs, p) }
 func (m *memory) Modules(s *activity.ModuleSet) { m.sets = append(m.sets, s) }
-func (m *memory) Flush() error                  { m.flushed = len(m.events); return m.err }
+func (m *memory) Flush() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.flushed = len(m.events)
+	return m.err
+}
+
+func (m *memory) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.err = err
+}
 
 // told returns the events of the kinds, all when none is named, one line each.
 func (m *memory) told(kinds ...activity.Kind) (lines []string) {
@@ -469,7 +480,7 @@ func testJournalErrorIsSaidOnce(t *testing.T) {
 	var log strings.Builder
 	record(t, Config{Source: src, Log: slog.New(slog.NewTextHandler(&log, nil))}, m, func(*Recorder) {
 		time.Sleep(3 * time.Second)
-		m.err = nil
+		m.fail(nil)
 		time.Sleep(time.Second)
 	})
 	if n := strings.Count(log.String(), "disk full"); n != 1 {

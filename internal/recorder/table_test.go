@@ -122,9 +122,9 @@ func BenchmarkObserve(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
-		o := script[i%4]
-		o.Event.Socket += uint64(i/4) * 2
-		r.observe(&o)
+		r.obs = script[i%4]
+		r.obs.Event.Socket += uint64(i/4) * 2
+		r.observe(&r.obs)
 		if len(r.pending) >= batch {
 			r.flush()
 		}
