@@ -138,6 +138,9 @@ func TestHybrid(t *testing.T) {
 			t.Errorf("pid %d start %d: unit %q, want %q", tt.pid, tt.start, q.Unit.Name, tt.want)
 		}
 	}
+	if q := r.Quick(&activity.Process{Key: activity.ProcessKey{PID: 42, Start: 500 * proc.Tick}, Cgroup: "/"}); q.Cgroup != "/" {
+		t.Errorf("procfs was asked again: %q", q.Cgroup)
+	}
 }
 
 // TestRealCgroup makes a cgroup on this machine's own unified hierarchy and
