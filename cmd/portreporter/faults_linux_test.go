@@ -73,11 +73,12 @@ func killed(t *testing.T, rounds int) {
 func endless(t *testing.T) {
 	t.Helper()
 	c := exec.Command(testutil.Build(t, "./internal/testutil/cmd/portgen"), "-here", "-stats", "-rate", "500", "tcp", "100000000")
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its server is another process
 	if err := testutil.NewNetNS(t).Start(c); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = c.Process.Kill()
+		_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
 		_ = c.Wait()
 	})
 }
@@ -88,7 +89,7 @@ func (r *recorderUnderTest) kill() {
 	cmd := r.cmd
 	r.cmd = nil
 	if err := cmd.Process.Kill(); err != nil {
-		r.t.Fatalf("kill: %v: the recorder had ended by itself:\n%s", err, r.said)
+		r.t.Errorf("kill the recorder: %v", err)
 	}
 	<-r.drained
 	_ = cmd.Wait()

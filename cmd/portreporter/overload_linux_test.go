@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,6 +56,7 @@ func TestStopped(t *testing.T) {
 		t.Run(args[0], func(t *testing.T) {
 			r := startRecorder(t, "--capture-ring-bytes", smallRing)
 			ns := testutil.NewNetNS(t)
+			inhabit(t, ns)
 			stays, goes := openPorts(t, ns), openPorts(t, ns)
 			defer stays.close()
 			eventually(t, "the table has what was opened", func() bool { return r.sockets(ns.Inode) >= stays.n+goes.n })
@@ -86,6 +88,25 @@ func (r *recorderUnderTest) signal(s syscall.Signal) {
 	if err := r.cmd.Process.Signal(s); err != nil {
 		r.t.Fatal(err)
 	}
+}
+
+// inhabit keeps a process in a network namespace until the test ends: one that
+// only its sockets keep alive has no entry in /proc, and `list --kernel` does
+// not find it.
+func inhabit(t *testing.T, ns *testutil.NetNS) {
+	t.Helper()
+	c := exec.Command("cat")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Start(c); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		in.Close()
+		_ = c.Wait()
+	})
 }
 
 // ports are open sockets of the test's own process.

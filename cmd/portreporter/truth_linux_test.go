@@ -54,9 +54,7 @@ func (r *recorderUnderTest) start(args ...string) {
 	r.t.Helper()
 	r.launch(args...)
 	if !r.said.await("msg=recording", r.drained) {
-		r.cmd.Process.Kill()
-		<-r.drained
-		r.cmd.Wait()
+		r.kill()
 		r.t.Fatalf("the recorder does not record:\n%s", r.said)
 	}
 }
