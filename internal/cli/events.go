@@ -45,22 +45,21 @@ the events, whatever FILTER asks for.`,
 			if err != nil {
 				return err
 			}
-			if last < 0 && cmd.Flags().Changed("last") {
-				return usagef("events: --last: %d is not a number of events", last)
-			}
 			if follow && complete {
 				return usagef("events: --require-complete is about what is past: leave out --follow")
 			}
 			p := newEventStream(cmd.OutOrStdout(), f)
 			if follow {
-				return followEvents(cmd.Context(), cfg, x, max(last, 0), p, cmd.ErrOrStderr())
+				ctx, stop := whileRead(cmd.Context(), cmd.OutOrStdout())
+				defer stop()
+				return followEvents(ctx, cfg, x, max(last, 0), p, cmd.ErrOrStderr())
 			}
 			return pastEvents(cmd.Context(), cfg, x, last, complete, p, cmd.ErrOrStderr())
 		},
 	}
 	addConfigFlags(cmd, "dir", "control.path")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print events as they happen")
-	cmd.Flags().IntVarP(&last, "last", "n", -1, "only the newest `N`; with --follow, those first")
+	cmd.Flags().VarPF(&numberValue{&last, 0, 1 << 30}, "last", "n", "only the newest `N`; with --follow, those first").DefValue = ""
 	cmd.Flags().BoolVar(&complete, "require-complete", false, "exit with 3 where the record has a gap in that time")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON Lines")
 	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV")
@@ -107,9 +106,9 @@ func (s *eventStream) event(e *activity.Event) error {
 }
 
 func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, complete bool, p *eventStream, stderr io.Writer) error {
-	r, err := journal.OpenReader(cfg.Dir)
+	r, err := openRecord(cfg)
 	if err != nil {
-		return fmt.Errorf("events: %w%s", err, hintDir(cfg, err))
+		return fmt.Errorf("events: %w", err)
 	}
 	q := query(x)
 	unreadable := 0
@@ -181,15 +180,17 @@ func query(x *filter.Expr) journal.Query {
 	return journal.Query{Hints: x.Hints(), Match: x.Match}
 }
 
-func hintDir(cfg Config, err error) string {
+// openRecord opens the record for reading. Its errors say what to do.
+func openRecord(cfg Config) (*journal.Reader, error) {
+	r, err := journal.OpenReader(cfg.Dir)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return ": nothing has been recorded there; start with `portreporter record`, or name the directory with --dir" +
-			hintMachine(cfg, machinePaths())
+	case errors.Is(err, os.ErrNotExist), err == nil && !journal.Exists(cfg.Dir):
+		return nil, fmt.Errorf("there is no record in %s: start one with `portreporter record`, or name another directory with --dir%s",
+			cfg.Dir, hintMachine(cfg, machinePaths()))
 	case errors.Is(err, os.ErrPermission):
-		return ": run as root, or as a member of the group that may read it"
+		return nil, fmt.Errorf("%w: run as root, or as a member of the group that may read it", err)
 	}
-	return ""
+	return r, err
 }
 
 // quietPipe makes nothing of a reader that has seen enough, such as head(1).

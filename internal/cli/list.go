@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +14,6 @@ import (
 	"github.com/portreporter/portreporter/internal/capture"
 	"github.com/portreporter/portreporter/internal/control"
 	"github.com/portreporter/portreporter/internal/enrich"
-	"github.com/portreporter/portreporter/internal/filter"
 	"github.com/portreporter/portreporter/internal/proc"
 	"github.com/portreporter/portreporter/internal/render"
 )
@@ -65,19 +62,6 @@ the kernel is asked; it does not know since when.`,
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON Lines")
 	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV")
 	return cmd
-}
-
-// parseFilter parses the words of a command line as one filter; nil when there
-// are none.
-func parseFilter(command string, args []string) (*filter.Expr, error) {
-	if len(args) == 0 {
-		return nil, nil
-	}
-	x, err := filter.Parse(strings.Join(args, " "), filter.Options{Now: time.Now(), Location: time.Local, Services: servicePort})
-	if err != nil {
-		return nil, usagef("%s: %w", command, err)
-	}
-	return x, nil
 }
 
 func holdsPort(s *activity.Socket) bool {
@@ -155,6 +139,7 @@ func kernelSockets(cfg Config, stderr io.Writer) ([]activity.Socket, error) {
 		if !s.Owner.IsZero() {
 			s.Process = who(s.Owner)
 		}
+		s.Holders = distinct(s.Holders)
 		for _, h := range s.Holders {
 			if p := who(h); p != nil && h != s.Owner {
 				s.Others = append(s.Others, p)
@@ -168,6 +153,17 @@ func kernelSockets(cfg Config, stderr io.Writer) ([]activity.Socket, error) {
 		fmt.Fprintf(stderr, "portreporter: list: the owner of %d of these ports is another user's: run as root to see who\n", unowned)
 	}
 	return socks, nil
+}
+
+// distinct drops keys that are there already: a process may have a socket open
+// more than once.
+func distinct(keys []activity.ProcessKey) (out []activity.ProcessKey) {
+	for _, k := range keys {
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // sortSockets puts listeners first, then by port, as people look for them.

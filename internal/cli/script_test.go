@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -12,21 +14,36 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the tests compare with")
 
-// TestMain lets the scripts call the program by its name: this test binary
-// then acts as portreporter.
+// TestMain lets the scripts call the programs by their names: this test binary
+// then acts as one of them.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"portreporter": func() {
-			os.Exit(Run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+		"portreporter": func() { // as cmd/portreporter does
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			code := Run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+			stop()
+			os.Exit(code)
+		},
+		"webshop": func() {
+			if err := webshop(os.Args[1:], os.Stdin, os.Stdout); err != nil {
+				fmt.Fprintln(os.Stderr, "webshop:", err)
+				os.Exit(1)
+			}
+			os.Exit(0)
 		},
 	})
 }
 
-// TestScript runs the manual. With -update, golden files in the scripts are
-// rewritten to what the commands print.
+// TestScript runs the part of the manual that works anywhere. With -update,
+// golden files in the scripts are rewritten to what the commands print.
 func TestScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata/script",
+	p := scriptParams()
+	p.Dir = "testdata/script"
+	testscript.Run(t, p)
+}
+
+func scriptParams() testscript.Params {
+	return testscript.Params{
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
@@ -45,5 +62,5 @@ func TestScript(t *testing.T) {
 			}
 			return nil
 		},
-	})
+	}
 }

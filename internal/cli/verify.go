@@ -27,9 +27,12 @@ end of the chain.`,
 			if err != nil {
 				return err
 			}
+			if _, err := openRecord(cfg); err != nil {
+				return fmt.Errorf("verify: %w", err)
+			}
 			rep, err := journal.Verify(cmd.Context(), cfg.Dir)
 			if err != nil {
-				return fmt.Errorf("verify: %w%s", err, hintDir(cfg, err))
+				return fmt.Errorf("verify: %w", err)
 			}
 			if err := printVerification(cmd.OutOrStdout(), rep, asJSON); err != nil {
 				return err
