@@ -25,6 +25,7 @@ type Source struct {
 	scan  scanner
 	flows flowTable
 	held  listens
+	woken bool                   // by Wake, not yet told
 	queue []activity.Observation // made here: ends of flows, ports found late
 	next  int                    // first unread of queue
 	clock time.Time              // when the clock offset was last read
@@ -96,11 +97,13 @@ func (s *Source) Read(o *activity.Observation) error {
 			}
 			return nil
 		}
+		if s.woken {
+			s.woken = false
+			return os.ErrDeadlineExceeded
+		}
 		if err := s.ring.ReadInto(&s.rec); err != nil {
-			if errors.Is(err, ringbuf.ErrFlushed) {
-				err = os.ErrDeadlineExceeded
-			}
-			if errors.Is(err, os.ErrDeadlineExceeded) && s.idle() {
+			s.woken = errors.Is(err, ringbuf.ErrFlushed)
+			if s.woken || errors.Is(err, os.ErrDeadlineExceeded) && s.idle() {
 				continue
 			}
 			return err
