@@ -142,34 +142,7 @@ func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, compl
 	if err := p.w.Flush(); err != nil {
 		return quietPipe(err)
 	}
-	return tellGaps(ctx, r, q, unreadable, complete, stderr)
-}
-
-// tellGaps names the gaps in the interval asked for.
-func tellGaps(ctx context.Context, r *journal.Reader, q journal.Query, unreadable int, complete bool, stderr io.Writer) error {
-	spans, err := r.Coverage(ctx, q.From, q.To)
-	if err != nil {
-		unreadable++
-	}
-	gaps := 0
-	for _, s := range spans {
-		if s.State == journal.StateRecorded || s.State == journal.StateNotRunning && q.From == 0 {
-			continue
-		}
-		if gaps++; gaps <= 10 {
-			fmt.Fprintf(stderr, "portreporter: events: the record has a gap: %s to %s: %s\n", stamp(s.From), stamp(s.To), oneLine(s.Reason))
-		}
-	}
-	if gaps > 10 {
-		fmt.Fprintf(stderr, "portreporter: events: and %d gaps more\n", gaps-10)
-	}
-	switch {
-	case unreadable > 0:
-		return fmt.Errorf("events: %w: %d parts of the record could not be read", errPartial, unreadable)
-	case gaps > 0 && complete:
-		return fmt.Errorf("events: %w: the record has %d gaps in that time", errPartial, gaps)
-	}
-	return nil
+	return tellGaps(ctx, cfg, r, q, unreadable, complete, stderr)
 }
 
 // query makes of a filter what the journal can skip by.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/control"
@@ -68,11 +67,8 @@ type tail struct {
 
 // findTail asks the recorder where its record is, and since when it runs.
 func findTail(ctx context.Context, c *control.Client, x *filter.Expr, n int) (*tail, error) {
-	var st struct {
-		Dir   string
-		State struct{ Started time.Time }
-	}
-	if err := c.Status(ctx, &st); err != nil {
+	st, err := runOf(ctx, c)
+	if err != nil {
 		return nil, err
 	}
 	r, err := journal.OpenReader(st.Dir)

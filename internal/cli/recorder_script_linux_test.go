@@ -31,7 +31,7 @@ const patience = time.Minute
 // machine. Beside testscript's own commands the scripts have
 //
 //	record [FLAG ...]            start a recorder, and wait until it records
-//	stop [SIGNAL]                end it (SIGTERM); it must exit with 0; record.log is what it said
+//	end [SIGINT]                 end it (SIGTERM); it must exit with 0; record.log is what it said
 //	shop open ADDRESS [NAME]     start a server, which is called webshop unless a Go-quoted NAME is given
 //	shop visit|share|close|call  have it do that, and wait until it is on record
 //
@@ -48,7 +48,7 @@ func TestRecorderScript(t *testing.T) {
 			b := &stage{ns: testutil.NewNetNS(t)}
 			p := scriptParams()
 			p.Files = []string{file}
-			p.Cmds = map[string]func(*testscript.TestScript, bool, []string){"record": b.record, "stop": b.stop, "shop": b.shop}
+			p.Cmds = map[string]func(*testscript.TestScript, bool, []string){"record": b.record, "end": b.endRecorder, "shop": b.shop}
 			setup := p.Setup
 			p.Setup = func(env *testscript.Env) error {
 				if err := setup(env); err != nil {
@@ -56,7 +56,7 @@ func TestRecorderScript(t *testing.T) {
 				}
 				env.Setenv("PORTREPORTER_DIR", filepath.Join(env.WorkDir, "record"))
 				env.Setenv("PORTREPORTER_CONTROL_PATH", filepath.Join(env.WorkDir, "control.sock"))
-				env.Defer(b.end)
+				env.Defer(b.close)
 				return nil
 			}
 			testscript.Run(t, p)
@@ -77,8 +77,8 @@ type stage struct {
 	answers *bufio.Scanner
 }
 
-// end ends what the script left running.
-func (b *stage) end() {
+// close ends what the script left running.
+func (b *stage) close() {
 	for _, c := range []*exec.Cmd{b.server, b.recorder} {
 		if c != nil {
 			c.Process.Kill()
@@ -183,12 +183,12 @@ func (b *stage) recorded(ts *testscript.TestScript, k activity.Kind, n int) {
 	}
 }
 
-func (b *stage) stop(ts *testscript.TestScript, neg bool, args []string) {
+func (b *stage) endRecorder(ts *testscript.TestScript, neg bool, args []string) {
 	sig := syscall.SIGTERM
 	if len(args) == 1 && args[0] == "SIGINT" {
 		sig = syscall.SIGINT
 	} else if neg || len(args) > 0 || b.recorder == nil {
-		ts.Fatalf("usage: stop [SIGINT], when a recorder runs")
+		ts.Fatalf("usage: end [SIGINT], when a recorder runs")
 	}
 	ts.Check(b.recorder.Process.Signal(sig))
 	ts.Check(b.hear("STOPPING=1"))

@@ -38,7 +38,7 @@ end of the chain.`,
 				return err
 			}
 			if n := len(rep.Problems); n > 0 {
-				return fmt.Errorf("verify: the record has %d problems", n)
+				return fmt.Errorf("verify: the record has %s", count(n, "problem"))
 			}
 			return nil
 		},
