@@ -13,10 +13,13 @@ import (
 // "" is for those of every Debian (Essential: yes) and Go's own.
 func programPackages() map[string]string {
 	return map[string]string{
-		"bash": "", "dpkg-query": "", "go": "", "ldd": "", "readlink": "", "sh": "", "sleep": "", "true": "",
-		"ip": "iproute2", "ss": "iproute2",
+		"bash": "", "cat": "", "dpkg-query": "", "getent": "", "go": "", "ldd": "", "readlink": "", "sh": "", "sleep": "", "true": "",
+		"curl": "curl", "nginx": "nginx-light", "python3": "python3",
+		"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
 		"unshare": "util-linux", "mount": "mount",
-		"systemd-analyze": "systemd",
+		"systemd-analyze": "systemd", "systemd-socket-activate": "systemd",
+
+		"portreporter": "", "webshop": "", // stand for built programs: their Path is set
 	}
 }
 
@@ -56,7 +59,7 @@ func programsRun(t *testing.T, name string) (programs []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := regexp.MustCompile(`(?:exec\.Command\(|exec\.CommandContext\([^,"]*, |exec\.LookPath\(|testutil\.Program\(\w+, )"([^"/]+)"`)
+	run := regexp.MustCompile(`(?:exec\.Command\(|exec\.CommandContext\([^,"]*, |exec\.LookPath\(|testutil\.Program\(\w+, |p\.path\()"([^"/]+)"`)
 	for _, m := range run.FindAllSubmatch(text, -1) {
 		programs = append(programs, string(m[1]))
 	}
