@@ -42,7 +42,11 @@ func (p *lines) line(name, f string, args ...any) {
 
 func (d *diagnosis) printRecorder(p *lines) {
 	p.line("system", "%s", d.system)
-	if d.pid == 0 {
+	switch {
+	case d.silent:
+		p.line("recorder", "does not tell")
+		return
+	case d.pid == 0:
 		p.line("recorder", "not running")
 		return
 	}

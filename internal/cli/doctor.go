@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,6 +54,7 @@ it. The exit code is 1 when something needs attention.`,
 type diagnosis struct {
 	system   string // operating system and kernel
 	pid      int    // of the running recorder; 0 none runs
+	silent   bool   // there is one, and it does not tell
 	version  string // of that
 	state    *recorder.Status
 	counts   status              // what that recorder could not write
@@ -85,8 +87,8 @@ func examine(ctx context.Context, cfg Config) *diagnosis {
 	}
 	switch {
 	case d.source.Hint == "":
-	case d.pid == 0 && !isAdmin():
-		d.note("as this user: %s", d.source.Hint) // the machine's recorder would not be this user's
+	case !isAdmin() && (d.pid == 0 || d.counts.UID == os.Getuid()):
+		d.note("as this user: %s", d.source.Hint) // nothing is wrong with it: users see their own
 	default:
 		d.problem("%s", d.source.Hint)
 	}
@@ -107,6 +109,7 @@ func (d *diagnosis) ask(ctx context.Context, cfg Config) bool {
 	c, err := control.Dial(ctx, cfg.ControlPath)
 	if err != nil {
 		if !errors.Is(err, control.ErrNotRunning) && !errors.Is(err, control.ErrUnsupported) {
+			d.silent = true
 			d.problem("%v", err)
 		} else if hint := hintMachine(cfg, machinePaths()); hint != "" {
 			d.note("this user has no recorder%s", hint)
@@ -119,6 +122,7 @@ func (d *diagnosis) ask(ctx context.Context, cfg Config) bool {
 		State recorder.Status
 	}
 	if err := c.Status(ctx, &st); err != nil {
+		d.silent = true
 		d.problem("ask the recorder: %v", err)
 		return false
 	}

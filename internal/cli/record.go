@@ -95,7 +95,8 @@ type recording struct {
 	boot     string
 	host     string
 
-	found found // what is known of processes beyond their events
+	found    found // what is known of processes beyond their events
+	troubles troubles
 }
 
 // record runs the recorder until ctx is done.
@@ -248,6 +249,7 @@ func (r *recording) start(table []activity.Socket) {
 	if err := r.notify.Ready(); err != nil {
 		r.log.Warn("service manager", "err", err)
 	}
+	_ = r.notify.Status(fmt.Sprintf("recording, %s open", count(len(table), "socket")))
 }
 
 // publish hands an event that is on record to those who follow.
@@ -293,10 +295,43 @@ func (r *recording) keep(ctx context.Context) {
 	}
 }
 
+// check logs an error once for as long as it stays the same, and its end: a full
+// disk fails each second.
 func (r *recording) check(what string, err error) {
-	if err != nil && !errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) {
+		return
+	}
+	switch before, now := r.troubles.change(what, err); {
+	case now == before:
+	case now == "":
+		r.log.Info(what + ": works again")
+	default:
 		r.log.Error(what, "err", err)
 	}
+}
+
+// troubles are the errors that last, by what failed. It may be used by any
+// goroutine.
+type troubles struct {
+	mu   sync.Mutex
+	last map[string]string // guarded by mu
+}
+
+// change takes the present error of what, nil for none, and returns the text of
+// the one before and of this.
+func (t *troubles) change(what string, err error) (before, now string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before = t.last[what]
+	if err == nil {
+		delete(t.last, what)
+		return before, ""
+	}
+	if t.last == nil {
+		t.last = map[string]string{}
+	}
+	t.last[what] = err.Error()
+	return before, err.Error()
 }
 
 // tell writes the status line.
@@ -313,5 +348,5 @@ func (r *recording) tell(ctx context.Context) {
 		lost += n
 	}
 	r.log.Info("status", "events", events, "lost", lost, "sockets", st.Sockets, "processes", st.Processes)
-	_ = r.notify.Status(fmt.Sprintf("%d events, %d lost, %d sockets open", events, lost, st.Sockets))
+	_ = r.notify.Status(fmt.Sprintf("%s, %d lost, %s open", count(events, "event"), lost, count(st.Sockets, "socket")))
 }

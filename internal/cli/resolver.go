@@ -65,6 +65,7 @@ func (a answers) Recent(n int) ([]activity.Event, error) {
 // status is what doctor asks a running recorder for.
 type status struct {
 	PID     int
+	UID     int // whose recorder it is; -1 where users have no number
 	Version string
 	Dir     string
 	State   any // recorder.Status
@@ -79,7 +80,7 @@ func (a answers) Status() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := status{PID: os.Getpid(), Version: buildVersion(), Dir: a.r.cfg.Dir, State: st, JournalDropped: map[string]uint64{}}
+	s := status{PID: os.Getpid(), UID: os.Getuid(), Version: buildVersion(), Dir: a.r.cfg.Dir, State: st, JournalDropped: map[string]uint64{}}
 	if err := a.r.journal.Err(); err != nil {
 		s.JournalError = err.Error()
 	}

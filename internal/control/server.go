@@ -55,7 +55,9 @@ func newServer(l net.Listener, authorize func(net.Conn) error) *Server {
 }
 
 // Admit lets the members of a group connect, besides root and the recorder's
-// own user. The group must also be able to enter the socket's directory.
+// own user. A socket's directory that is this process's own, as one that Listen
+// made, is given to the group as well; the error says so if they may not enter
+// it.
 func (s *Server) Admit(gid int) error {
 	if err := admit(s.listener, gid); err != nil {
 		return fmt.Errorf("control socket: admit group %d: %w", gid, err)

@@ -136,7 +136,29 @@ func dial(ctx context.Context, path string) (net.Conn, error) {
 
 // admit gives the socket file to a group. Its own user may do so without
 // privilege for a group that it is a member of (chown(2)).
-func admit(l net.Listener, gid int) error { return os.Chown(l.Addr().String(), -1, gid) }
+func admit(l net.Listener, gid int) error {
+	path := l.Addr().String()
+	if err := os.Chown(path, -1, gid); err != nil {
+		return err
+	}
+	return letEnter(filepath.Dir(path), gid)
+}
+
+// letEnter gives a directory to a group that could not enter it otherwise, if
+// that takes it from nobody: it must be this process's own, and so its group.
+func letEnter(dir string, gid int) error {
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil {
+		return &fs.PathError{Op: "stat", Path: dir, Err: err}
+	}
+	switch {
+	case st.Mode&0o001 != 0, int(st.Gid) == gid && st.Mode&0o010 != 0:
+		return nil
+	case int(st.Uid) != os.Geteuid() || int(st.Gid) != os.Getegid() || st.Mode&0o010 == 0:
+		return fmt.Errorf("its members may not enter %s", dir)
+	}
+	return os.Chown(dir, -1, gid)
+}
 
 // hint names who may connect.
 func hint(path string) string {

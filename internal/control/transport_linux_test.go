@@ -280,6 +280,45 @@ func TestOtherUsers(t *testing.T) {
 }
 
 // TestDialAsOther is the other user's process.
+// TestAdmitOpensDirectory: a directory that Listen made is entered by the group
+// too; one that somebody else arranged is left alone, and that is said.
+func TestAdmitOpensDirectory(t *testing.T) {
+	testutil.Root(t, "giving files to a group")
+	const gid, other = 54242, 54243
+	for _, c := range []struct {
+		name    string
+		mode    os.FileMode
+		group   int
+		want    int // the directory's group afterwards
+		refused bool
+	}{
+		{"made by listen", 0o750, os.Getegid(), gid, false},
+		{"open to all", 0o755, other, other, false},
+		{"the group's already", 0o750, gid, gid, false},
+		{"another group's", 0o750, other, other, true},
+		{"the owner's alone", 0o700, os.Getegid(), os.Getegid(), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := errors.Join(os.Chmod(dir, c.mode), os.Chown(dir, -1, c.group)); err != nil {
+				t.Fatal(err)
+			}
+			s, err := Listen(filepath.Join(dir, "s"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			if err := s.Admit(gid); (err != nil) != c.refused {
+				t.Errorf("Admit: %v", err)
+			}
+			var st unix.Stat_t
+			if err := unix.Stat(dir, &st); err != nil || int(st.Gid) != c.want {
+				t.Errorf("the directory is of group %d, want %d (%v)", st.Gid, c.want, err)
+			}
+		})
+	}
+}
+
 func TestDialAsOther(t *testing.T) {
 	path := os.Getenv("CONTROL_DIAL")
 	if path == "" {
