@@ -18,8 +18,13 @@ static __always_inline int fexit_accept(struct sock *sk)
 			s->state = S_CHILD | S_EST | S_SEED; s->birth = bpf_ktime_get_boot_ns();
 		}
 	}
-	if (UNACCEPTED(s))
-		accepted(sk, AS_BTF, bpf_get_socket_cookie(sk), s);
+	if (!UNACCEPTED(s))
+		return 0;
+	accepted(sk, AS_BTF, bpf_get_socket_cookie(sk), s);
+	if (s->state & S_MPTCP) { /* its first use is no accept any more */
+		__u64 key = (__u64)sk;
+		bpf_map_update_elem(&subflows, &key, &s->o, BPF_ANY);
+	}
 	return 0;
 }
 /* Four arguments before 6.10, two since; the return value follows them. The loader keeps the one
