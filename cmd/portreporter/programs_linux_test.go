@@ -49,21 +49,20 @@ func clock(id int32) int64 {
 
 func boottime() uint64 { return uint64(clock(unix.CLOCK_BOOTTIME)) }
 
-// path finds a program where Debian has it.
+// path finds a program.
 func (p *programs) path(name string) string {
 	p.t.Helper()
-	for _, dir := range []string{"/usr/bin", "/usr/sbin"} {
-		if at := filepath.Join(dir, name); unix.Access(at, unix.X_OK) == nil {
-			return at
-		}
+	return testutil.Program(p.t, name)
+}
+
+// python returns the interpreter itself: the name may be a script that finds one.
+func (p *programs) python() string {
+	p.t.Helper()
+	out, err := exec.Command(p.path("python3"), "-c", "import os; print(os.readlink('/proc/self/exe'))").Output()
+	if err != nil {
+		p.t.Fatalf("python3: %v", err)
 	}
-	testutil.Skip(p.t, testutil.Need{What: name, Linux: true, Lacks: func() string {
-		if os.Getenv(testutil.BinDir) != "" {
-			return "this machine has only the programs built for it"
-		}
-		return ""
-	}}, os.ErrNotExist)
-	return ""
+	return strings.TrimSpace(string(out))
 }
 
 // known adds what /proc says of a process, and returns its number in the truth.
@@ -240,7 +239,7 @@ func (p *programs) write(name, text string) {
 }
 
 func pythonServer(p *programs) {
-	n, end := p.server(p.path("python3"), "-m", "http.server", "--bind", "127.0.0.1", "8000")
+	n, end := p.server(p.python(), "-m", "http.server", "--bind", "127.0.0.1", "8000")
 	for range 5 {
 		p.curl("http://127.0.0.1:8000/", func(string) int { return n })
 	}
@@ -305,16 +304,13 @@ c, _ = l.accept()
 c.sendall(b"hello\n")
 c.recv(1)
 `
-	n, end := p.server(p.path("systemd-socket-activate"), "-l", "127.0.0.1:8081", p.path("python3"), "-I", "-c", script)
+	python := p.python()
+	n, end := p.server(p.path("systemd-socket-activate"), "-l", "127.0.0.1:8081", python, "-I", "-c", script)
 	before := p.log.Procs[n-1]
 	own := p.known(os.Getpid())
 	from := p.banner("127.0.0.1:8081")
 	after := before
-	after.N, after.Args = len(p.log.Procs)+1, nil
-	var err error
-	if after.Exe, err = filepath.EvalSymlinks(p.path("python3")); err != nil {
-		p.t.Fatal(err)
-	}
+	after.N, after.Exe, after.Args = len(p.log.Procs)+1, python, []string{python, "-I", "-c", script}
 	p.log.Procs = append(p.log.Procs, after)
 	p.log.Exchanges = append(p.log.Exchanges, truth.Exchange{Case: "activated", Proto: activity.TCP, Client: own, Server: after.N,
 		From: from, To: p.address("127.0.0.1:8081")})
