@@ -24,7 +24,7 @@ func TestCompleteness(t *testing.T) {
 		args string
 	}{
 		{many, "tcp"},
-		{many, "-data 100 tcp"},
+		{some, "-data 100 tcp"},
 		{some, "-close rst tcp"},
 		{some, "-close server -ipv6 tcp"},
 		{some, "-null-accept tcp"},
