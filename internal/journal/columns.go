@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"strconv"
 
 	"github.com/parquet-go/parquet-go"
 
@@ -11,8 +12,9 @@ import (
 )
 
 // eventSchema is the Parquet schema of a segment's events. Only its tags are
-// used: values go to and from the columns by the table of eventColumns, one
-// column at a time, because rows by reflection cost three times as much.
+// used: values come from the columns by the table of eventColumns, one column
+// at a time, and go to them by setEvent, because rows by reflection cost three
+// times as much.
 //
 // A null is "not applicable or unknown"; the column unknown tells which.
 type eventSchema struct {
@@ -26,7 +28,7 @@ type eventSchema struct {
 	LocalPort   uint32 `parquet:"local_port,optional,uint(16)"`
 	RemoteIP    string `parquet:"remote_ip,optional,dict"`
 	RemotePort  uint32 `parquet:"remote_port,optional,uint(16)"`
-	ServicePort uint32 `parquet:"service_port,dict,uint(16)"`
+	ServicePort uint32 `parquet:"service_port,delta,uint(16)"`
 	PID         uint32 `parquet:"pid,optional,dict"`
 	Process     uint64 `parquet:"process,optional,dict"`
 	OwnerStart  uint64 `parquet:"owner_start,optional"`
@@ -52,7 +54,8 @@ type eventSchema struct {
 	Coverage    string `parquet:"coverage,optional,json"`
 }
 
-// Columns that reading looks at before all others.
+// The columns, in the order of eventSchema. Reading looks at those up to
+// colService before all others.
 const (
 	colTime = iota
 	colEpoch
@@ -65,64 +68,52 @@ const (
 	colRemoteIP
 	colRemotePort
 	colService
+	colPID
+	colProcess
+	colOwnerStart
+	colRole
+	colNetNS
+	colSocket
+	colRx
+	colTx
+	colRxPackets
+	colTxPackets
+	colDuration
+	colRTT
+	colRetransmits
+	colReason
+	colErrno
+	colCloser
+	colHolder
+	colHolders
+	colTier
+	colProvenance
+	colFlags
+	colUnknown
+	colCoverage
 )
 
-// eventColumn moves one column's value between an event and Parquet. put
-// returns the zero Value for null; get is not called for null.
+// eventColumn moves one column's value from Parquet to an event. get is not
+// called for null.
 type eventColumn struct {
 	name string
-	put  func(*encoder, *activity.Event) parquet.Value
 	get  func(*decoder, *activity.Event, parquet.Value)
 }
 
-// encoder holds what making the values of one batch needs.
-type encoder struct {
-	text  []byte // arena of the batch's strings
-	words wordValues
-}
+// vocabulary holds the words of the columns that have words, made once.
+type vocabulary struct{ kinds, protos, tiers, provenances, roles, reasons [256]string }
 
-// wordValues are the values of the vocabulary's words, made once.
-type wordValues struct {
-	kinds       [256]parquet.Value
-	protos      [256]parquet.Value
-	tiers       [256]parquet.Value
-	provenances [256]parquet.Value
-	roles       [256]parquet.Value
-	reasons     [256]parquet.Value
-}
-
-func newEncoder() *encoder {
-	c := new(encoder)
+func newVocabulary() *vocabulary {
+	v := new(vocabulary)
 	for i := range 256 {
-		c.words.kinds[i] = parquet.ByteArrayValue([]byte(activity.Kind(i).String()))
-		c.words.provenances[i] = parquet.ByteArrayValue([]byte(activity.Provenance(i).String()))
-		c.words.protos[i] = wordOrNull(activity.Proto(i).String())
-		c.words.tiers[i] = wordOrNull(activity.Tier(i).String())
-		c.words.roles[i] = wordOrNull(activity.Role(i).String())
-		c.words.reasons[i] = wordOrNull(activity.Reason(i).String())
+		v.kinds[i] = activity.Kind(i).String()
+		v.provenances[i] = activity.Provenance(i).String()
+		v.protos[i] = activity.Proto(i).String()
+		v.tiers[i] = activity.Tier(i).String()
+		v.roles[i] = activity.Role(i).String()
+		v.reasons[i] = activity.Reason(i).String()
 	}
-	return c
-}
-
-// wordOrNull makes a value of an optional column.
-func wordOrNull(s string) parquet.Value {
-	if s == "" {
-		return parquet.Value{}
-	}
-	return parquet.ByteArrayValue([]byte(s))
-}
-
-// bytes makes a value of what f appends to the arena. A grown arena leaves the
-// values before it valid in the old one.
-func (c *encoder) bytes(f func([]byte) []byte) parquet.Value {
-	n := len(c.text)
-	c.text = f(c.text)
-	return parquet.ByteArrayValue(c.text[n:len(c.text):len(c.text)])
-}
-
-// word makes a value of a string that the arena holds a copy of.
-func (c *encoder) word(s string) parquet.Value {
-	return c.bytes(func(b []byte) []byte { return append(b, s...) })
+	return v
 }
 
 // decoder holds what making events of values needs.
@@ -187,52 +178,80 @@ func parseProto(s string) (activity.Proto, error) {
 	return activity.ParseProto(s)
 }
 
-func number32(v uint32) parquet.Value { return parquet.Int32Value(int32(v)) }
-func number64(v uint64) parquet.Value { return parquet.Int64Value(int64(v)) }
-
-func nonZero32(v uint32) parquet.Value {
-	if v == 0 {
-		return parquet.Value{}
+// setEvent puts an event into a row of the columns, which are those of
+// eventSchema. A field that stays out is null.
+func (v *vocabulary) setEvent(c []*column, row int, e *activity.Event, epoch uint64) {
+	c[colTime].number(row, e.Time)
+	c[colEpoch].number(row, int64(epoch))
+	c[colSeq].number(row, int64(e.Seq))
+	if e.Boot != 0 {
+		// The boot clock is written as the wall time of the boot: the same for long
+		// stretches of the record, so that a dictionary makes next to nothing of it,
+		// where the clock itself would take five bytes an event.
+		c[colBooted].number(row, e.Time-int64(e.Boot))
 	}
-	return number32(v)
+	c[colKind].word(row, uint8(e.Kind), &v.kinds)
+	c[colProto].word(row, uint8(e.Proto), &v.protos)
+	if a := e.Local; a.Addr().IsValid() {
+		c[colLocalIP].addr(row, a.Addr())
+		c[colLocalPort].number(row, int64(a.Port()))
+	}
+	if a := e.Remote; a.Addr().IsValid() {
+		c[colRemoteIP].addr(row, a.Addr())
+		c[colRemotePort].number(row, int64(a.Port()))
+	}
+	c[colService].number(row, int64(e.Service()))
+	setOwner(c, row, e)
+	c[colRole].word(row, uint8(e.Role), &v.roles)
+	c[colNetNS].some(row, int64(e.NetNS))
+	c[colSocket].some(row, int64(e.Socket))
+	setCounts(c, row, e)
+	c[colReason].word(row, uint8(e.Reason), &v.reasons)
+	c[colErrno].some(row, int64(e.Errno))
+	c[colTier].word(row, uint8(e.Tier), &v.tiers)
+	c[colProvenance].word(row, uint8(e.Provenance), &v.provenances)
+	c[colFlags].number(row, int64(e.Flags))
+	c[colUnknown].number(row, int64(e.Unknown))
+	if e.Coverage != nil {
+		c[colCoverage].text(row, coverageText(e.Coverage))
+	}
 }
 
-// counted writes a zero as a number where it was counted, and as null where
+func setOwner(c []*column, row int, e *activity.Event) {
+	p := e.Process
+	if !e.Owner.IsZero() {
+		c[colPID].number(row, int64(e.Owner.PID))
+		if e.Owner.PID == 0 || p == nil || p.Key != e.Owner { // else the process table tells it
+			c[colOwnerStart].number(row, int64(e.Owner.Start))
+		}
+	}
+	if p != nil {
+		c[colProcess].number(row, int64(p.ID))
+	}
+	c[colCloser].some(row, int64(e.Closer))
+	if e.Holder != nil {
+		c[colHolder].number(row, int64(e.Holder.ID))
+	}
+	if len(e.Holders) > 0 {
+		c[colHolders].text(row, holdersText(e.Holders))
+	}
+}
+
+// setCounts writes a zero as a number where it was counted, and as null where
 // there was nothing to count or it is not known.
-func counted(e *activity.Event, v uint64, f activity.Facts) parquet.Value {
-	if v == 0 && (!e.Kind.Ends() || e.Unknown&f != 0) {
-		return parquet.Value{}
+func setCounts(c []*column, row int, e *activity.Event) {
+	counted := func(i int, v int64, f activity.Facts) {
+		if v != 0 || e.Kind.Ends() && e.Unknown&f == 0 {
+			c[i].number(row, v)
+		}
 	}
-	return number64(v)
-}
-
-func putAddr(c *encoder, a netip.Addr) parquet.Value {
-	if !a.IsValid() {
-		return parquet.Value{}
-	}
-	return c.bytes(a.WithZone("").AppendTo)
-}
-
-func putPort(a netip.AddrPort) parquet.Value {
-	if !a.Addr().IsValid() {
-		return parquet.Value{}
-	}
-	return number32(uint32(a.Port()))
-}
-
-func processID(p *activity.Process) parquet.Value {
-	if p == nil {
-		return parquet.Value{}
-	}
-	return number64(uint64(p.ID))
-}
-
-// ownerStart is needed only where the process table doesn't tell it.
-func ownerStart(_ *encoder, e *activity.Event) parquet.Value {
-	if e.Owner.IsZero() || e.Owner.PID != 0 && e.Process != nil && e.Process.Key == e.Owner {
-		return parquet.Value{}
-	}
-	return number64(e.Owner.Start)
+	counted(colRx, int64(e.Rx), activity.FactBytes)
+	counted(colTx, int64(e.Tx), activity.FactBytes)
+	counted(colRxPackets, int64(e.RxPackets), activity.FactPackets)
+	counted(colTxPackets, int64(e.TxPackets), activity.FactPackets)
+	counted(colDuration, e.Duration, activity.FactDuration)
+	c[colRTT].some(row, int64(e.RTT))
+	c[colRetransmits].some(row, int64(e.Retransmits))
 }
 
 func getHolders(d *decoder, e *activity.Event, v parquet.Value) {
@@ -243,20 +262,16 @@ func getHolders(d *decoder, e *activity.Event, v parquet.Value) {
 	}
 }
 
-func putHolders(c *encoder, e *activity.Event) parquet.Value {
-	if len(e.Holders) == 0 {
-		return parquet.Value{}
-	}
-	return c.bytes(func(b []byte) []byte {
-		b = append(b, '[')
-		for i, p := range e.Holders {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = fmt.Append(b, uint64(p.ID))
+// holdersText is the JSON of getHolders.
+func holdersText(ps []*activity.Process) string {
+	b := []byte{'['}
+	for i, p := range ps {
+		if i > 0 {
+			b = append(b, ',')
 		}
-		return append(b, ']')
-	})
+		b = strconv.AppendUint(b, uint64(p.ID), 10)
+	}
+	return string(append(b, ']'))
 }
 
 // eventColumns lists the columns in the order of eventSchema.
@@ -264,40 +279,40 @@ func eventColumns() []eventColumn {
 	type E = activity.Event
 	type V = parquet.Value
 	return []eventColumn{
-		{"time", func(_ *encoder, e *E) V { return parquet.Int64Value(e.Time) }, func(_ *decoder, e *E, v V) { e.Time = v.Int64() }},
-		{"epoch", nil, func(*decoder, *E, V) {}}, // the segment writer's and the reader's own
-		{"seq", func(_ *encoder, e *E) V { return number64(e.Seq) }, func(_ *decoder, e *E, v V) { e.Seq = v.Uint64() }},
-		{"booted", putBooted, func(_ *decoder, e *E, v V) { e.Boot = uint64(e.Time - v.Int64()) }},
-		{"kind", func(c *encoder, e *E) V { return c.words.kinds[e.Kind] }, func(d *decoder, e *E, v V) { e.Kind = wordOf(d, v, parseKind) }},
-		{"proto", func(c *encoder, e *E) V { return c.words.protos[e.Proto] }, func(d *decoder, e *E, v V) { e.Proto = wordOf(d, v, parseProto) }},
-		{"local_ip", func(c *encoder, e *E) V { return putAddr(c, e.Local.Addr()) }, func(d *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(d.addr(v), e.Local.Port()) }},
-		{"local_port", func(_ *encoder, e *E) V { return putPort(e.Local) }, func(_ *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(e.Local.Addr(), uint16(v.Uint32())) }},
-		{"remote_ip", func(c *encoder, e *E) V { return putAddr(c, e.Remote.Addr()) }, func(d *decoder, e *E, v V) { e.Remote = netip.AddrPortFrom(d.addr(v), e.Remote.Port()) }},
-		{"remote_port", func(_ *encoder, e *E) V { return putPort(e.Remote) }, func(_ *decoder, e *E, v V) { e.Remote = netip.AddrPortFrom(e.Remote.Addr(), uint16(v.Uint32())) }},
-		{"service_port", func(_ *encoder, e *E) V { return number32(uint32(e.Service())) }, func(*decoder, *E, V) {}},
-		{"pid", putPID, func(_ *decoder, e *E, v V) { e.Owner.PID = v.Uint32() }},
-		{"process", func(_ *encoder, e *E) V { return processID(e.Process) }, getProcess},
-		{"owner_start", ownerStart, func(_ *decoder, e *E, v V) { e.Owner.Start = v.Uint64() }},
-		{"role", func(c *encoder, e *E) V { return c.words.roles[e.Role] }, func(d *decoder, e *E, v V) { e.Role = wordOf(d, v, activity.ParseRole) }},
-		{"netns", func(_ *encoder, e *E) V { return nonZero32(e.NetNS) }, func(_ *decoder, e *E, v V) { e.NetNS = v.Uint32() }},
-		{"socket", putSocket, func(_ *decoder, e *E, v V) { e.Socket = v.Uint64() }},
-		{"rx", func(_ *encoder, e *E) V { return counted(e, e.Rx, activity.FactBytes) }, func(_ *decoder, e *E, v V) { e.Rx = v.Uint64() }},
-		{"tx", func(_ *encoder, e *E) V { return counted(e, e.Tx, activity.FactBytes) }, func(_ *decoder, e *E, v V) { e.Tx = v.Uint64() }},
-		{"rx_packets", func(_ *encoder, e *E) V { return counted(e, e.RxPackets, activity.FactPackets) }, func(_ *decoder, e *E, v V) { e.RxPackets = v.Uint64() }},
-		{"tx_packets", func(_ *encoder, e *E) V { return counted(e, e.TxPackets, activity.FactPackets) }, func(_ *decoder, e *E, v V) { e.TxPackets = v.Uint64() }},
-		{"duration_ns", func(_ *encoder, e *E) V { return counted(e, uint64(e.Duration), activity.FactDuration) }, func(_ *decoder, e *E, v V) { e.Duration = v.Int64() }},
-		{"rtt_us", func(_ *encoder, e *E) V { return nonZero32(e.RTT) }, func(_ *decoder, e *E, v V) { e.RTT = v.Uint32() }},
-		{"retransmits", func(_ *encoder, e *E) V { return nonZero32(e.Retransmits) }, func(_ *decoder, e *E, v V) { e.Retransmits = v.Uint32() }},
-		{"reason", func(c *encoder, e *E) V { return c.words.reasons[e.Reason] }, func(d *decoder, e *E, v V) { e.Reason = wordOf(d, v, activity.ParseReason) }},
-		{"errno", func(_ *encoder, e *E) V { return nonZero32(uint32(e.Errno)) }, func(_ *decoder, e *E, v V) { e.Errno = uint16(v.Uint32()) }},
-		{"closer", func(_ *encoder, e *E) V { return nonZero32(e.Closer) }, func(_ *decoder, e *E, v V) { e.Closer = v.Uint32() }},
-		{"holder", func(_ *encoder, e *E) V { return processID(e.Holder) }, func(d *decoder, e *E, v V) { e.Holder = d.process(v) }},
-		{"holders", putHolders, getHolders},
-		{"tier", func(c *encoder, e *E) V { return c.words.tiers[e.Tier] }, func(d *decoder, e *E, v V) { e.Tier = wordOf(d, v, activity.ParseTier) }},
-		{"provenance", func(c *encoder, e *E) V { return c.words.provenances[e.Provenance] }, func(d *decoder, e *E, v V) { e.Provenance = wordOf(d, v, activity.ParseProvenance) }},
-		{"flags", func(_ *encoder, e *E) V { return number32(uint32(e.Flags)) }, func(_ *decoder, e *E, v V) { e.Flags = activity.Flags(v.Uint32()) }},
-		{"unknown", func(_ *encoder, e *E) V { return number32(uint32(e.Unknown)) }, func(_ *decoder, e *E, v V) { e.Unknown = activity.Facts(v.Uint32()) }},
-		{"coverage", putCoverage, getCoverage},
+		{"time", func(_ *decoder, e *E, v V) { e.Time = v.Int64() }},
+		{"epoch", func(*decoder, *E, V) {}}, // the segment writer's and the reader's own
+		{"seq", func(_ *decoder, e *E, v V) { e.Seq = v.Uint64() }},
+		{"booted", func(_ *decoder, e *E, v V) { e.Boot = uint64(e.Time - v.Int64()) }},
+		{"kind", func(d *decoder, e *E, v V) { e.Kind = wordOf(d, v, parseKind) }},
+		{"proto", func(d *decoder, e *E, v V) { e.Proto = wordOf(d, v, parseProto) }},
+		{"local_ip", func(d *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(d.addr(v), e.Local.Port()) }},
+		{"local_port", func(_ *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(e.Local.Addr(), uint16(v.Uint32())) }},
+		{"remote_ip", func(d *decoder, e *E, v V) { e.Remote = netip.AddrPortFrom(d.addr(v), e.Remote.Port()) }},
+		{"remote_port", func(_ *decoder, e *E, v V) { e.Remote = netip.AddrPortFrom(e.Remote.Addr(), uint16(v.Uint32())) }},
+		{"service_port", func(*decoder, *E, V) {}},
+		{"pid", func(_ *decoder, e *E, v V) { e.Owner.PID = v.Uint32() }},
+		{"process", getProcess},
+		{"owner_start", func(_ *decoder, e *E, v V) { e.Owner.Start = v.Uint64() }},
+		{"role", func(d *decoder, e *E, v V) { e.Role = wordOf(d, v, activity.ParseRole) }},
+		{"netns", func(_ *decoder, e *E, v V) { e.NetNS = v.Uint32() }},
+		{"socket", func(_ *decoder, e *E, v V) { e.Socket = v.Uint64() }},
+		{"rx", func(_ *decoder, e *E, v V) { e.Rx = v.Uint64() }},
+		{"tx", func(_ *decoder, e *E, v V) { e.Tx = v.Uint64() }},
+		{"rx_packets", func(_ *decoder, e *E, v V) { e.RxPackets = v.Uint64() }},
+		{"tx_packets", func(_ *decoder, e *E, v V) { e.TxPackets = v.Uint64() }},
+		{"duration_ns", func(_ *decoder, e *E, v V) { e.Duration = v.Int64() }},
+		{"rtt_us", func(_ *decoder, e *E, v V) { e.RTT = v.Uint32() }},
+		{"retransmits", func(_ *decoder, e *E, v V) { e.Retransmits = v.Uint32() }},
+		{"reason", func(d *decoder, e *E, v V) { e.Reason = wordOf(d, v, activity.ParseReason) }},
+		{"errno", func(_ *decoder, e *E, v V) { e.Errno = uint16(v.Uint32()) }},
+		{"closer", func(_ *decoder, e *E, v V) { e.Closer = v.Uint32() }},
+		{"holder", func(d *decoder, e *E, v V) { e.Holder = d.process(v) }},
+		{"holders", getHolders},
+		{"tier", func(d *decoder, e *E, v V) { e.Tier = wordOf(d, v, activity.ParseTier) }},
+		{"provenance", func(d *decoder, e *E, v V) { e.Provenance = wordOf(d, v, activity.ParseProvenance) }},
+		{"flags", func(_ *decoder, e *E, v V) { e.Flags = activity.Flags(v.Uint32()) }},
+		{"unknown", func(_ *decoder, e *E, v V) { e.Unknown = activity.Facts(v.Uint32()) }},
+		{"coverage", getCoverage},
 	}
 }
 
@@ -307,30 +322,6 @@ func parseKind(s string) (activity.Kind, error) {
 		return activity.KindNone, nil
 	}
 	return activity.ParseKind(s)
-}
-
-// putBooted writes the boot clock as the wall time of the boot: the same for
-// long stretches of the record, so that a dictionary makes next to nothing of
-// it, where the clock itself would take five bytes an event.
-func putBooted(_ *encoder, e *activity.Event) parquet.Value {
-	if e.Boot == 0 {
-		return parquet.Value{}
-	}
-	return parquet.Int64Value(e.Time - int64(e.Boot))
-}
-
-func putPID(_ *encoder, e *activity.Event) parquet.Value {
-	if e.Owner.IsZero() {
-		return parquet.Value{}
-	}
-	return number32(e.Owner.PID)
-}
-
-func putSocket(_ *encoder, e *activity.Event) parquet.Value {
-	if e.Socket == 0 {
-		return parquet.Value{}
-	}
-	return number64(e.Socket)
 }
 
 // getProcess comes after pid and before owner_start.

@@ -18,12 +18,10 @@ type coverageJSON struct {
 	Detail  string            `json:"detail,omitempty"`
 }
 
-func putCoverage(c *encoder, e *activity.Event) parquet.Value {
-	if e.Coverage == nil {
-		return parquet.Value{}
-	}
-	j := coverageJSON{From: e.Coverage.From, To: e.Coverage.To, Reason: toText(e.Coverage.Reason), Detail: toText(e.Coverage.Detail)}
-	for k, n := range e.Coverage.Lost {
+// coverageText is the JSON of getCoverage.
+func coverageText(c *activity.Coverage) string {
+	j := coverageJSON{From: c.From, To: c.To, Reason: toText(c.Reason), Detail: toText(c.Detail)}
+	for k, n := range c.Lost {
 		if n != 0 {
 			if j.Lost == nil {
 				j.Lost = make(map[string]uint64)
@@ -31,10 +29,10 @@ func putCoverage(c *encoder, e *activity.Event) parquet.Value {
 			j.Lost[activity.Kind(k).String()] = n
 		}
 	}
-	for _, k := range e.Coverage.Missing {
+	for _, k := range c.Missing {
 		j.Missing = append(j.Missing, k.String())
 	}
-	return c.word(toJSON(&j))
+	return toJSON(&j)
 }
 
 func getCoverage(d *decoder, e *activity.Event, v parquet.Value) {

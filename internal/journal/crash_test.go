@@ -77,7 +77,7 @@ func TestCrash(t *testing.T) {
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(7, 7))
 	flushed := make(map[uint64]uint64)
-	for run := range 100 {
+	for run := range unlessShort(100, 10) {
 		epoch, last := crashOnce(t, exe, dir, 1+rnd.IntN(120))
 		flushed[epoch] = last
 		if run%20 == 19 {

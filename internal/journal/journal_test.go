@@ -133,6 +133,14 @@ func open(t testing.TB, cfg Config) *Writer {
 	return w
 }
 
+// unlessShort is how often a test is to be done: less with -short.
+func unlessShort(full, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return full
+}
+
 func check(t testing.TB, errs ...error) {
 	t.Helper()
 	for _, err := range errs {

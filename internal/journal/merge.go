@@ -185,7 +185,11 @@ func (w *Writer) mergeTo(ctx context.Context, s *segmentWriter, run []outline, r
 	}
 	cursors = nil
 	return s.finish(ranges, procs, func(yield func(*activity.ModuleSet) bool) {
-		each(sortedValues(w.unionModules(run)))(yield)
+		for _, m := range sortedValues(w.unionModules(run)) {
+			if !yield(m) {
+				return
+			}
+		}
 	})
 }
 

@@ -140,10 +140,10 @@ func (r *rollup) write(dir string, codec *zstdCodec) error {
 	return writeTable(dir, peersFile, codec, each(r.peerRows()))
 }
 
-func each[T any](rows []T) func(yield func(T) bool) {
-	return func(yield func(T) bool) {
-		for _, r := range rows {
-			if !yield(r) {
+func each[T any](rows []T) func(yield func(*T) bool) {
+	return func(yield func(*T) bool) {
+		for i := range rows {
+			if !yield(&rows[i]) {
 				return
 			}
 		}

@@ -4,12 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strconv"
 
 	"github.com/klauspost/compress/zstd"
@@ -38,7 +38,7 @@ const lowPorts = 32768
 
 const (
 	rowBatch   = 512
-	rowGroup   = 1 << 16
+	rowGroup   = 1 << 14
 	pageBytes  = 16 << 10 // small pages: what a query skips, and what sealing holds in memory
 	bloomBits  = 10       // bits an address, about 1 % false positives
 	zstdWindow = 128 << 10
@@ -69,7 +69,7 @@ func keyOf(e *activity.Event, epoch uint64) sortKey {
 
 // zstdCodec compresses pages of at most some tens of KiB with little memory: the
 // library's own codec takes several MiB. Sealing uses the fastest level, merging,
-// which has time, the default one: 32 and 28.6 bytes an event.
+// which has time, the default one.
 type zstdCodec struct {
 	enc *zstd.Encoder
 }
@@ -90,39 +90,24 @@ func (c *zstdCodec) Encode(dst, src []byte) ([]byte, error) {
 }
 func (c *zstdCodec) Decode(dst, src []byte) ([]byte, error) { return parquet.Zstd.Decode(dst, src) }
 
-func writerOptions(codec *zstdCodec) []parquet.WriterOption {
-	return []parquet.WriterOption{parquet.Compression(codec), parquet.PageBufferSize(pageBytes), parquet.WriteBufferSize(pageBytes),
-		parquet.CreatedBy("portreporter", strconv.Itoa(segmentVersion), "")}
-}
+// pageRows is how finely a query can skip by time and by port. Columns of few
+// words have one page in a row group.
+const pageRows = 2048
 
-// unboundedColumns are those of few words: no page could be skipped by their
-// bounds, which cost a tenth of sealing.
-func unboundedColumns() []string {
-	return []string{"epoch", "booted", "kind", "proto", "role", "netns", "reason", "errno", "tier", "provenance", "flags", "unknown", "holders", "coverage"}
-}
-
-// segmentWriter writes a segment's events, which come in the order of sortKey,
-// into a directory of a temporary name.
+// segmentWriter writes a segment's events, in the order of sortKey, into a
+// directory of a temporary name.
 type segmentWriter struct {
-	dir    string
-	codec  *zstdCodec
-	f      *os.File
-	w      *parquet.Writer
-	out    []*parquet.ColumnWriter
-	cols   []eventColumn
-	opt    []bool           // optional columns
-	events []activity.Event // the batch
-	epochs []uint64
-	values []parquet.Value // of one column of the batch
-	enc    *encoder
-	n      int  // events in the batch
-	rare   bool // one of them has a value in a rare column
-	group  int  // rows in the row group
-	rows   int64
-	mixed  int64
-	roll   *rollup
-	from   int64
-	to     int64
+	dir   string
+	codec *zstdCodec
+	t     *tableFile
+	words *vocabulary
+	event activity.Event
+	n     int // rows set in the row group
+	rows  int64
+	mixed int64
+	roll  *rollup
+	from  int64
+	to    int64
 }
 
 // newSegmentWriter begins a segment in dir, which it creates. What an earlier
@@ -134,37 +119,31 @@ func newSegmentWriter(dir string, codec *zstdCodec) (*segmentWriter, error) {
 	if err := os.Mkdir(dir, dirMode); err != nil {
 		return nil, fmt.Errorf("write segment: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, eventsFile), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	t, err := createTable(dir, eventsFile, codec, columnsOf(reflect.TypeFor[eventSchema]()), rowGroup)
 	if err != nil {
-		return nil, fmt.Errorf("write segment: %w", err)
+		return nil, err
 	}
-	schema := parquet.SchemaOf(eventSchema{})
-	opts := append(writerOptions(codec), schema, parquet.BloomFilters(
-		parquet.SplitBlockFilter(bloomBits, "local_ip"), parquet.SplitBlockFilter(bloomBits, "remote_ip")))
-	for _, c := range unboundedColumns() {
-		opts = append(opts, parquet.SkipPageBounds(c))
+	for i, c := range t.cols {
+		if !c.columnSpec.dict {
+			c.page = pageRows
+		}
+		c.bounds = i == colTime || i == colSeq || i == colService
+		c.bloom = i == colLocalIP || i == colRemoteIP
 	}
-	w := parquet.NewWriter(f, opts...)
-	s := &segmentWriter{dir: dir, codec: codec, f: f, w: w, out: w.ColumnWriters(), cols: eventColumns(), roll: newRollup(), mixed: -1,
-		events: make([]activity.Event, rowBatch), epochs: make([]uint64, rowBatch), values: make([]parquet.Value, rowBatch), enc: newEncoder()}
-	for _, path := range schema.Columns() {
-		leaf, _ := schema.Lookup(path...)
-		s.opt = append(s.opt, leaf.MaxDefinitionLevel > 0)
-	}
-	return s, nil
+	return &segmentWriter{dir: dir, codec: codec, t: t, words: newVocabulary(), roll: newRollup(), mixed: -1}, nil
 }
 
 // slot returns where the next event is to be put, before add takes it.
-func (s *segmentWriter) slot() *activity.Event { return &s.events[s.n] }
+func (s *segmentWriter) slot() *activity.Event { return &s.event }
 
 // add takes the event in slot.
 func (s *segmentWriter) add(epoch uint64) error {
-	e := &s.events[s.n]
+	e := &s.event
 	s.count(e)
-	s.rare = s.rare || rare(e)
-	s.epochs[s.n] = epoch
-	if s.n++; s.n == len(s.events) {
-		return s.put()
+	s.words.setEvent(s.t.cols, s.n, e, epoch)
+	if s.n++; s.n == rowGroup {
+		s.n = 0
+		return s.t.group(rowGroup)
 	}
 	return nil
 }
@@ -181,67 +160,11 @@ func (s *segmentWriter) count(e *activity.Event) {
 	s.roll.add(e)
 }
 
-// put writes the batch, column by column.
-func (s *segmentWriter) put() error {
-	for i, c := range s.out {
-		s.column(i)
-		if _, err := c.WriteRowValues(s.values[:s.n]); err != nil {
-			return fmt.Errorf("write column %s: %w", s.cols[i].name, err)
-		}
-	}
-	s.group += s.n
-	s.n, s.rare, s.enc.text = 0, false, s.enc.text[:0]
-	if s.group >= rowGroup {
-		s.group = 0
-		if err := s.w.Flush(); err != nil {
-			return fmt.Errorf("write row group: %w", err)
-		}
-	}
-	return nil
-}
-
-// rare reports whether an event has a value in one of the columns that nearly
-// all events leave null.
-func rare(e *activity.Event) bool {
-	return e.Holder != nil || len(e.Holders) > 0 || e.Coverage != nil || e.Errno != 0 || e.Retransmits != 0 ||
-		!e.Owner.IsZero() && (e.Owner.PID == 0 || e.Process == nil || e.Process.Key != e.Owner)
-}
-
-func rareColumn(name string) bool {
-	switch name {
-	case "holder", "holders", "coverage", "errno", "retransmits", "owner_start":
-		return true
-	}
-	return false
-}
-
-// column makes the values of column i.
-func (s *segmentWriter) column(i int) {
-	if !s.rare && rareColumn(s.cols[i].name) {
-		clear(s.values[:s.n])
-		return
-	}
-	if i == colEpoch {
-		for n, epoch := range s.epochs[:s.n] {
-			s.values[n] = number64(epoch)
-		}
-		return
-	}
-	put := s.cols[i].put
-	for n := range s.values[:s.n] {
-		v := put(s.enc, &s.events[n])
-		if s.opt[i] && !v.IsNull() {
-			v = v.Level(0, 1, i) // present
-		}
-		s.values[n] = v
-	}
-}
-
 // finish writes the rest, the tables and the roll-ups, and puts all on the disk.
 // sets gives each module set once, by id; it is asked only at the end, when
 // there is room again.
 func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*activity.Process, sets iter.Seq[*activity.ModuleSet]) error {
-	if err := s.put(); err != nil {
+	if err := s.t.group(s.n); err != nil {
 		return err
 	}
 	rs, err := json.Marshal(ranges)
@@ -253,10 +176,10 @@ func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*ac
 	}
 	for _, kv := range [][2]string{{metaVersion, strconv.Itoa(segmentVersion)}, {metaFrom, strconv.FormatInt(s.from, 10)}, {metaTo, strconv.FormatInt(s.to, 10)},
 		{metaRanges, string(rs)}, {metaMixed, strconv.FormatInt(s.mixed, 10)}, {metaMixMin, strconv.Itoa(lowPorts)}} {
-		s.w.SetKeyValueMetadata(kv[0], kv[1])
+		s.t.set(kv[0], kv[1])
 	}
-	err = errors.Join(s.w.Close(), s.f.Sync(), s.f.Close())
-	s.f, s.w, s.out, s.events, s.enc = nil, nil, nil, nil, nil // what follows needs room
+	err = s.t.close()
+	s.t, s.words = nil, nil // what follows needs room
 	if err != nil {
 		return fmt.Errorf("write segment: %w", err)
 	}
@@ -275,8 +198,8 @@ func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*ac
 
 // abandon removes what was written.
 func (s *segmentWriter) abandon() {
-	if s.f != nil {
-		s.f.Close()
+	if s.t != nil {
+		s.t.f.Close()
 	}
 	os.RemoveAll(s.dir) // what stays is removed by the next Open
 }

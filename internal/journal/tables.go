@@ -159,33 +159,6 @@ func (r *processRow) process() (*activity.Process, error) {
 	return p, nil
 }
 
-// writeTable writes a Parquet file of rows of T into a directory.
-func writeTable[T any](dir, name string, codec *zstdCodec, rows func(yield func(T) bool)) error {
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	w := parquet.NewGenericWriter[T](f, writerOptions(codec)...)
-	batch := make([]T, 0, 64)
-	put := func() error {
-		_, err := w.Write(batch)
-		batch = batch[:0]
-		return err
-	}
-	for r := range rows {
-		if batch = append(batch, r); len(batch) == cap(batch) && err == nil {
-			err = put()
-		}
-	}
-	if err == nil {
-		err = put()
-	}
-	if err = errors.Join(err, w.Close(), f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return nil
-}
-
 // readTable gives each row of a Parquet file to visit.
 func readTable[T any](path string, visit func(*T) error) (err error) {
 	defer func() {
@@ -242,9 +215,9 @@ func sortedValues[K cmp.Ordered, V any](m map[K]V) []V {
 }
 
 func writeProcesses(dir string, codec *zstdCodec, procs map[activity.ProcessID]*activity.Process) error {
-	return writeTable(dir, processesFile, codec, func(yield func(processRow) bool) {
+	return writeTable(dir, processesFile, codec, func(yield func(*processRow) bool) {
 		for _, p := range sortedValues(procs) {
-			if !yield(rowOfProcess(p)) {
+			if r := rowOfProcess(p); !yield(&r) {
 				return
 			}
 		}
@@ -264,13 +237,13 @@ func readProcesses(dir string) (map[activity.ProcessID]*activity.Process, error)
 }
 
 func writeModules(dir string, codec *zstdCodec, sets iter.Seq[*activity.ModuleSet]) error {
-	return writeTable(dir, modulesFile, codec, func(yield func(moduleRow) bool) {
+	return writeTable(dir, modulesFile, codec, func(yield func(*moduleRow) bool) {
 		for s := range sets {
-			if len(s.Modules) == 0 && !yield(moduleRow{Modules: uint64(s.ID), Index: -1}) {
+			if len(s.Modules) == 0 && !yield(&moduleRow{Modules: uint64(s.ID), Index: -1}) {
 				return
 			}
 			for i, m := range s.Modules {
-				if !yield(moduleRow{uint64(s.ID), int32(i), toText(m.Path), m.Base, toText(m.BuildID), toText(m.Package), m.Deleted}) {
+				if !yield(&moduleRow{uint64(s.ID), int32(i), toText(m.Path), m.Base, toText(m.BuildID), toText(m.Package), m.Deleted}) {
 					return
 				}
 			}
