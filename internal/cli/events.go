@@ -156,6 +156,9 @@ func query(x *filter.Expr) journal.Query {
 // openRecord opens the record for reading. Its errors say what to do.
 func openRecord(cfg Config) (*journal.Reader, error) {
 	r, err := journal.OpenReader(cfg.Dir)
+	if _, statErr := os.Stat(cfg.Dir); err == nil && statErr == nil && !mayRead(cfg.Dir) {
+		err = &os.PathError{Op: "read", Path: cfg.Dir, Err: os.ErrPermission}
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist), err == nil && !journal.Exists(cfg.Dir):
 		return nil, fmt.Errorf("there is no record in %s: start one with `portreporter record`, or name another directory with --dir%s",

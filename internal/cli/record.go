@@ -68,7 +68,10 @@ ask the running recorder over --control-path.`,
 // endAtOnce is called when the recorder was told to stop: a second signal then
 // ends it as if it had no hand for signals. Sealing takes a moment, and a person
 // who will not wait loses nothing: the next recorder seals what this one left.
-func endAtOnce() { signal.Reset(os.Interrupt, syscall.SIGTERM) }
+// Signals that come together are one wish: timeout(1) sends two.
+func endAtOnce() {
+	time.AfterFunc(time.Second, func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })
+}
 
 // The memory that the recorder tries to keep its heap within. It is a goal for
 // the garbage collector, not a limit: the tables grow with what is open.

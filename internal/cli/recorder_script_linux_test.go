@@ -32,6 +32,7 @@ const patience = time.Minute
 //
 //	record [FLAG ...]            start a recorder, and wait until it records
 //	end [SIGINT]                 end it (SIGTERM); it must exit with 0; record.log is what it said
+//	user COMMAND [ARG ...]       exec, as a user that is nobody in particular
 //	shop open ADDRESS [NAME]     start a server, which is called webshop unless a Go-quoted NAME is given
 //	shop visit|share|close|call  have it do that, and wait until it is on record
 //
@@ -48,7 +49,7 @@ func TestRecorderScript(t *testing.T) {
 			b := &stage{ns: testutil.NewNetNS(t)}
 			p := scriptParams()
 			p.Files = []string{file}
-			p.Cmds = map[string]func(*testscript.TestScript, bool, []string){"record": b.record, "end": b.endRecorder, "shop": b.shop}
+			p.Cmds = map[string]func(*testscript.TestScript, bool, []string){"record": b.record, "end": b.endRecorder, "user": b.user, "shop": b.shop}
 			setup := p.Setup
 			p.Setup = func(env *testscript.Env) error {
 				if err := setup(env); err != nil {
@@ -57,10 +58,38 @@ func TestRecorderScript(t *testing.T) {
 				env.Setenv("PORTREPORTER_DIR", filepath.Join(env.WorkDir, "record"))
 				env.Setenv("PORTREPORTER_CONTROL_PATH", filepath.Join(env.WorkDir, "control.sock"))
 				env.Defer(b.close)
-				return nil
+				return openToUsers(env)
 			}
 			testscript.Run(t, p)
 		})
+	}
+}
+
+// openToUsers lets other users reach the programs and the script's directory,
+// which has a home for them.
+func openToUsers(env *testscript.Env) error {
+	program, err := exec.LookPath("portreporter")
+	if err != nil {
+		return err
+	}
+	bin, home := filepath.Dir(program), filepath.Join(env.WorkDir, "home")
+	env.Setenv("TMPDIR", os.TempDir())
+	return errors.Join(os.Chmod(bin, 0o755), os.Chmod(filepath.Dir(bin), 0o755), os.Chmod(env.WorkDir, 0o755),
+		os.Chmod(filepath.Dir(env.WorkDir), 0o755), os.Mkdir(home, 0o755), os.Chown(home, nobody, nobody))
+}
+
+// nobody is the user that owns nothing.
+const nobody = 65534
+
+// user is exec as nobody, in the server's namespace, beyond which such a user
+// does not see, and without the record's directory in the environment.
+func (b *stage) user(ts *testscript.TestScript, neg bool, args []string) {
+	as := []string{fmt.Sprintf("--reuid=%d", nobody), fmt.Sprintf("--regid=%d", nobody), "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
+		"env", "-u", "PORTREPORTER_DIR", "-u", "PORTREPORTER_CONTROL_PATH", "-u", "XDG_RUNTIME_DIR", "-u", "XDG_STATE_HOME", "HOME=" + ts.MkAbs("home")}
+	var err error
+	b.ns.Do(func() { err = ts.Exec("setpriv", append(as, args...)...) })
+	if (err != nil) != neg {
+		ts.Fatalf("user %s: %v", strings.Join(args, " "), err)
 	}
 }
 
