@@ -13,8 +13,6 @@ import (
 	"strconv"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/parquet-go/parquet-go"
-	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -38,8 +36,8 @@ const lowPorts = 32768
 
 const (
 	rowBatch   = 512
-	rowGroup   = 1 << 14
-	pageBytes  = 16 << 10 // small pages: what a query skips, and what sealing holds in memory
+	rowGroup   = 1 << 13  // rows that sealing holds in memory
+	pageBytes  = 16 << 10 // what a reader buffers of a column
 	bloomBits  = 10       // bits an address, about 1 % false positives
 	zstdWindow = 128 << 10
 )
@@ -83,12 +81,9 @@ func newZstd(level zstd.EncoderLevel) *zstdCodec {
 	return &zstdCodec{enc}
 }
 
-func (c *zstdCodec) String() string                            { return "ZSTD" }
-func (c *zstdCodec) CompressionCodec() format.CompressionCodec { return format.Zstd }
 func (c *zstdCodec) Encode(dst, src []byte) ([]byte, error) {
 	return c.enc.EncodeAll(src, dst[:0]), nil
 }
-func (c *zstdCodec) Decode(dst, src []byte) ([]byte, error) { return parquet.Zstd.Decode(dst, src) }
 
 // pageRows is how finely a query can skip by time and by port. Columns of few
 // words have one page in a row group.
