@@ -32,7 +32,7 @@ func explain(err error) string {
 	switch {
 	case errors.Is(err, bpf.ErrUnsupported):
 		return "this kernel has no type information (CONFIG_DEBUG_INFO_BTF)"
-	case errors.Is(err, unix.EPERM) && os.Geteuid() != 0:
+	case os.Geteuid() != 0 && !errors.Is(err, bpf.ErrUnsupported):
 		return "not privileged: run as root, or grant CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
 		return "the kernel refuses ebpf programs here (a container, or a lockdown mode)"

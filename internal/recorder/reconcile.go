@@ -8,15 +8,19 @@ import (
 
 // pass is one reconciliation of the table with the kernel. It begins with a
 // scan, and is settled only when everything that happened before the scan has
-// been read: then what is open here and was not there ended unseen, and what
-// was there and is not open here began unseen.
+// been read: then what is open here and was not there may have ended unseen, and
+// what was there and is not open here may have begun unseen. It counts as such
+// when the next pass finds the same: a hook can be held up for some milliseconds
+// between what it sees happen and telling it.
 type pass struct {
-	active bool
-	first  bool
-	number uint32
-	asOf   uint64 // CLOCK_BOOTTIME ns at which the scan began
-	found  []activity.Socket
-	ended  map[uint64]struct{} // seen ending since the scan, not in the table
+	active  bool
+	first   bool
+	number  uint32
+	asOf    uint64 // CLOCK_BOOTTIME ns at which the scan began
+	found   []activity.Socket
+	ended   map[uint64]struct{} // seen ending since the scan, not in the table
+	unknown map[uint64]struct{} // found by the pass before, and not known then
+	doubts  int                 // what waits for the next pass to confirm
 }
 
 // scan begins a pass. The first one looks for holders too.
@@ -26,11 +30,11 @@ func (r *Recorder) scan(first bool) {
 		scan = r.cfg.Source.Sockets
 	}
 	p := &r.pass
-	*p = pass{number: p.number + 1, first: first, ended: map[uint64]struct{}{}}
+	*p = pass{number: p.number + 1, first: first, ended: map[uint64]struct{}{}, unknown: p.unknown}
 	began := time.Now()
 	asOf, err := scan(func(k *activity.Socket) bool {
 		if s := r.table.byCookie[k.Cookie]; s != nil {
-			s.pass = p.number
+			s.pass, s.missed = p.number, 0
 			return true
 		}
 		if settled(k) {
@@ -68,13 +72,23 @@ func (r *Recorder) settle() {
 	if !p.first {
 		r.closeMissing()
 	}
+	unknown := map[uint64]struct{}{}
 	for i := range p.found {
 		k := &p.found[i]
-		if _, over := p.ended[k.Cookie]; !over && r.table.byCookie[k.Cookie] == nil {
+		if _, over := p.ended[k.Cookie]; over || r.table.byCookie[k.Cookie] != nil {
+			continue
+		}
+		if _, twice := p.unknown[k.Cookie]; twice || p.first {
 			r.adopt(k, p.first)
+		} else {
+			unknown[k.Cookie] = struct{}{}
 		}
 	}
-	p.found, p.ended = nil, nil
+	p.unknown, p.found, p.ended = unknown, nil, nil
+	p.doubts += len(unknown)
+	if p.doubts > 0 { // don't let them wait for long
+		r.nextPass = r.cfg.Now().Add(max(time.Second, 50*r.passCost))
+	}
 }
 
 // closeMissing ends what the kernel no longer has. Sockets that opened after
@@ -83,8 +97,13 @@ func (r *Recorder) settle() {
 func (r *Recorder) closeMissing() {
 	var gone []*socket
 	for _, s := range r.table.byCookie {
-		if s.pass != r.pass.number && s.boot < r.pass.asOf {
+		if s.pass == r.pass.number || s.boot >= r.pass.asOf {
+			continue
+		}
+		if s.missed++; s.missed > 1 {
 			gone = append(gone, s)
+		} else {
+			r.pass.doubts++
 		}
 	}
 	for _, s := range gone {

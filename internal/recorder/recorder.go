@@ -154,8 +154,27 @@ func (r *Recorder) Run(ctx context.Context) error {
 		}
 	}
 	r.drain()
+	r.reconcileNow()
 	r.end("stopped")
 	return nil
+}
+
+// reconcileNow makes the table true at the end: what ended unseen is told
+// before coverage ends.
+func (r *Recorder) reconcileNow() {
+	if r.live == nil {
+		return
+	}
+	for range 2 { // as pass wants it
+		r.checkLoss(r.cfg.Now())
+		r.scan(false)
+		r.cfg.Source.SetDeadline(r.cfg.Now().Add(r.cfg.Poll))
+		if empty, err := r.readBatch(); err == nil && !empty {
+			r.drain()
+		}
+		r.settle()
+		r.flush()
+	}
 }
 
 // begin opens coverage, then takes over what is open already.

@@ -260,7 +260,16 @@ func testReconciliation(t *testing.T) {
 		}
 	}
 	m := &memory{}
-	record(t, Config{Source: src}, m, func(*Recorder) { time.Sleep(7 * time.Second) })
+	record(t, Config{Source: src}, m, func(*Recorder) {
+		time.Sleep(5500 * time.Millisecond)
+		if got := m.told(activity.KindClose, activity.KindUnbind, activity.KindSnapshot); len(got) > 0 {
+			t.Errorf("told before a second pass has confirmed it: %q", got)
+		}
+		time.Sleep(2500 * time.Millisecond)
+		if src.scans != 2 {
+			t.Errorf("%d scans, want one after five seconds and another soon after", src.scans)
+		}
+	})
 	want := []string{"close inferred 10.0.0.1:2 a", "unbind inferred 0.0.0.0:3 a", "snapshot inferred 0.0.0.0:10 a"}
 	got := m.told(activity.KindClose, activity.KindUnbind, activity.KindSnapshot)
 	if len(got) == 3 && got[0] > got[1] { // the table has no order
@@ -268,9 +277,6 @@ func testReconciliation(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
-	}
-	if src.scans != 1 {
-		t.Errorf("%d scans in 7 s, want one in five", src.scans)
 	}
 	for i := range m.events {
 		if e := &m.events[i]; e.Kind == activity.KindClose && e.Unknown&(activity.FactBytes|activity.FactDuration|activity.FactReason) != activity.FactBytes|activity.FactDuration|activity.FactReason {
@@ -501,5 +507,39 @@ func TestSourceEnds(t *testing.T) {
 	}
 	if last := m.events[len(m.events)-1]; last.Kind != activity.KindRecorderStop || !strings.Contains(last.Coverage.Reason, "capture failed") {
 		t.Errorf("last event %v %+v", last.Kind, last.Coverage)
+	}
+}
+
+// A connection whose close is missed in the last moment is ended before
+// coverage is.
+func TestReconciliationAtTheEnd(t *testing.T) { synctest.Test(t, testReconciliationAtTheEnd) }
+
+func testReconciliationAtTheEnd(t *testing.T) {
+	src := &live{Source: testutil.NewSource(announce(1, "a"), happens(activity.KindConnect, 2, 1, "10.0.0.1:2"))}
+	src.asOf = func() uint64 { return 1 << 30 }
+	src.alive = func() []activity.Socket { return nil }
+	m := &memory{}
+	record(t, Config{Source: src}, m, func(*Recorder) { time.Sleep(time.Second) })
+	want := []string{"close inferred 10.0.0.1:2 a", "recorder-stop observed invalid AddrPort nobody"}
+	if d := cmp.Diff(want, m.told(activity.KindClose, activity.KindRecorderStop)); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+// An ending that is told late, after a pass has missed the socket, is told once.
+func TestLateEndingIsToldOnce(t *testing.T) { synctest.Test(t, testLateEndingIsToldOnce) }
+
+func testLateEndingIsToldOnce(t *testing.T) {
+	src := &live{Source: testutil.NewSource(announce(1, "a"), happens(activity.KindConnect, 2, 1, "10.0.0.1:2"))}
+	src.asOf = func() uint64 { return 1 << 30 }
+	src.alive = func() []activity.Socket { return nil }
+	m := &memory{}
+	record(t, Config{Source: src}, m, func(*Recorder) {
+		time.Sleep(5500 * time.Millisecond)
+		src.Feed(happens(activity.KindClose, 2, 1, "10.0.0.1:2"))
+		time.Sleep(5 * time.Second)
+	})
+	if d := cmp.Diff([]string{"close observed 10.0.0.1:2 a"}, m.told(activity.KindClose)); d != "" {
+		t.Errorf("-want +got\n%s", d)
 	}
 }

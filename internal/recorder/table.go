@@ -20,6 +20,7 @@ type socket struct {
 	tier          activity.Tier
 	flags         activity.Flags
 	pass          uint32 // the last reconciliation that saw it
+	missed        uint8  // reconciliations in a row that did not
 
 	owner      *process
 	prev, next *socket // of the same owner

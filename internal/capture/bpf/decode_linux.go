@@ -253,8 +253,8 @@ func (d *decoder) process(b []byte, o *activity.Observation) error {
 		UID: r.Uid, EUID: r.Euid, GID: r.Gid, LoginUID: r.Loginuid,
 		ExeDev: device(r.Dev), ExeInode: r.Inode, CgroupID: r.Cgroup, NetNS: r.Netns,
 	}
-	if r.Cgroup <= 1 && r.Cgroup1 > 1 { // all is in the root of the unified hierarchy: version 1 does the work
-		p.CgroupID = r.Cgroup1
+	if r.Cgroup <= 1 && r.Cgroup1 > 1 { // all is in the root of the unified hierarchy: version 1 does the work,
+		p.CgroupID = 0 // and its numbers mean nothing in the other
 	}
 	if p.Cwd == "" && !p.Kernel {
 		p.Cwd = "/" // no components
@@ -312,5 +312,14 @@ func splitArgs(b []byte, cut bool) []string {
 	if !cut {
 		b = bytes.TrimSuffix(b, []byte{0})
 	}
-	return strings.Split(string(b), "\x00")
+	args := strings.Split(string(b), "\x00")
+	// setproctitle(3) writes over argv and leaves the rest of it empty.
+	n := len(args)
+	for n > 1 && args[n-1] == "" {
+		n--
+	}
+	if len(args)-n > 3 {
+		args = args[:n]
+	}
+	return args
 }

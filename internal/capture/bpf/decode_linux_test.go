@@ -174,8 +174,11 @@ func TestDecodeProcess(t *testing.T) {
 	if p := decode(procRecord([]string{"x"}, nil, "x\x00cut he", func(r *recorderRecProc) { r.ArgCut = 1 })); !p.ArgsTruncated || p.Args[1] != "cut he" {
 		t.Errorf("cut: %+v", p)
 	}
-	if p := decode(procRecord([]string{"x"}, nil, "x", func(r *recorderRecProc) { r.Cgroup, r.Cgroup1 = 1, 55 })); p.CgroupID != 55 {
-		t.Errorf("on a version 1 machine the cgroup is %d, want 55", p.CgroupID)
+	if p := decode(procRecord([]string{"sshd"}, nil, "sshd: root"+strings.Repeat("\x00", 70))); len(p.Args) != 1 {
+		t.Errorf("a title over argv: %q", p.Args)
+	}
+	if p := decode(procRecord([]string{"x"}, nil, "x", func(r *recorderRecProc) { r.Cgroup, r.Cgroup1 = 1, 55 })); p.CgroupID != 0 {
+		t.Errorf("on a version 1 machine the cgroup is %d, want it unknown", p.CgroupID)
 	}
 }
 
@@ -217,5 +220,21 @@ func TestParseCgroupRoot(t *testing.T) {
 func TestOneLine(t *testing.T) {
 	if got := oneLine(errors.New("first\nsecond")); strings.Contains(got, "\n") {
 		t.Errorf("%q", got)
+	}
+}
+
+// One connection seen from both ends: connect, accept, close, close.
+func BenchmarkDecode(b *testing.B) {
+	script := [][]byte{
+		raw(head(recorderRecTypeREC_CONNECT)), raw(head(recorderRecTypeREC_ACCEPT)),
+		raw(recorderRecEnd{H: head(recorderRecTypeREC_CLOSE), Birth: 1}), raw(recorderRecEnd{H: head(recorderRecTypeREC_CLOSE), Birth: 1}),
+	}
+	d := decoder{}
+	var o activity.Observation
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if err := d.decode(script[i%4], &o); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -25,8 +25,9 @@ type flowTable struct {
 // socketFlows are the flows of one socket: the first in place, as most have
 // no other.
 type socketFlows struct {
-	first flowState
-	more  map[netip.AddrPort]flowState
+	first  flowState
+	more   map[netip.AddrPort]flowState
+	missed uint8 // sweeps in a row that found no such socket
 }
 
 // flowState is what the end of a flow repeats of its beginning.
@@ -200,7 +201,7 @@ func (s *Source) sweepFlows(force bool) {
 	}
 	t.swept = time.Now()
 	now := bootNow()
-	found := map[uint64]map[netip.AddrPort]recorderFlow{}
+	found, alive := map[uint64]map[netip.AddrPort]recorderFlow{}, map[uint64]struct{}{}
 	add := func(socket uint64, r netip.AddrPort, f recorderFlow) {
 		if found[socket] == nil {
 			found[socket] = map[netip.AddrPort]recorderFlow{}
@@ -211,6 +212,7 @@ func (s *Source) sweepFlows(force bool) {
 	}
 	s.eachStoredFlow(add)
 	_, err := s.scan.live(s.dec.offset, activity.UDP, func(k *activity.Socket, r *recorderRecLive) bool {
+		alive[k.Cookie] = struct{}{}
 		if r.Fvalid != 0 {
 			remote, _ := addrPort(afInet6, &r.Fremote, uint16(r.Fport))
 			add(k.Cookie, normal(remote), recorderFlow{Last: r.Flast, Tx: r.Ftx, Rx: r.Frx, TxPackets: r.FtxPackets, RxPackets: r.FrxPackets})
@@ -221,8 +223,24 @@ func (s *Source) sweepFlows(force bool) {
 		return
 	}
 	for socket, sf := range t.open {
-		s.sweepSocket(socket, sf, found[socket], now)
+		if _, ok := alive[socket]; ok {
+			sf.missed = 0
+			s.sweepSocket(socket, sf, found[socket], now)
+		} else if sf.missed++; sf.missed > 1 { // its unbind was lost: what is left of it ends here
+			for _, r := range t.of(socket) {
+				f, ok := found[socket][r]
+				s.endFlow(socket, r, f, ok, activity.ReasonClosed)
+			}
+		}
 	}
+}
+
+// endFlow queues the end of a flow, and takes it out of the kernel's map.
+func (s *Source) endFlow(socket uint64, remote netip.AddrPort, f recorderFlow, known bool, why activity.Reason) {
+	st, _ := s.flows.take(socket, remote)
+	s.queue = append(s.queue, flowEnd(socket, &st, f, known, nil, why))
+	k := flowKey(socket, remote)
+	_ = s.maps.Maps["flows"].Delete(&k)
 }
 
 func normal(a netip.AddrPort) netip.AddrPort {
@@ -271,10 +289,7 @@ func (s *Source) sweepSocket(socket uint64, sf *socketFlows, found map[netip.Add
 		sf.more[r] = st
 	}
 	for _, r := range over {
-		st, _ := s.flows.take(socket, r)
 		f, ok := found[r]
-		s.queue = append(s.queue, flowEnd(socket, &st, f, ok, nil, activity.ReasonIdle))
-		k := flowKey(socket, r)
-		_ = s.maps.Maps["flows"].Delete(&k)
+		s.endFlow(socket, r, f, ok, activity.ReasonIdle)
 	}
 }

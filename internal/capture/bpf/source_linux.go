@@ -28,7 +28,6 @@ type Source struct {
 	woken bool                   // by Wake, not yet told
 	queue []activity.Observation // made here: ends of flows, ports found late
 	next  int                    // first unread of queue
-	clock time.Time              // when the clock offset was last read
 }
 
 // Open loads and attaches the programs. It needs CAP_BPF, CAP_PERFMON and
@@ -206,6 +205,7 @@ func (s *Source) Sockets(yield func(*activity.Socket) bool) (asOf uint64, err er
 // that Sockets has not met, are not among them.
 func (s *Source) Live(yield func(*activity.Socket) bool) (asOf uint64, err error) {
 	s.setClock()
+	s.sweepFlows(true) // a socket whose unbind was lost leaves its flows behind
 	asOf = bootNow()
 	for _, proto := range []activity.Proto{activity.TCP, activity.UDP} {
 		more, err := s.scan.live(s.dec.offset, proto, func(k *activity.Socket, _ *recorderRecLive) bool { return yield(k) })
