@@ -102,7 +102,7 @@ func (s *Source) Read(o *activity.Observation) error {
 		}
 		if err := s.ring.ReadInto(&s.rec); err != nil {
 			s.woken = errors.Is(err, ringbuf.ErrFlushed)
-			if s.woken || errors.Is(err, os.ErrDeadlineExceeded) && s.idle() {
+			if (s.woken || errors.Is(err, os.ErrDeadlineExceeded)) && s.idle() || s.woken {
 				continue
 			}
 			return err
