@@ -25,6 +25,9 @@
 //     table is written once a second at most, and a long one only after as many
 //     sections as it had rows; those between show their own port, and say in
 //     which section the table is. Config.Modules "every" writes all of it every time.
+//   - With Config.Ports "listeners" PR-PORTS and PR-PIDS have only ports that a
+//     program opened for others: no TCP connections, and no UDP ports that the
+//     kernel chose at the first send, as each DNS client's are.
 //   - PR-INITIAL and PR-PIDS name the time zone, and a section says how many
 //     entries before it could not be written.
 //

@@ -31,7 +31,7 @@ type Config struct {
 	Host    string // computer name
 	OS      string // operating system and release, one line
 	Modules string // "changed" (default) or "every": see the package comment
-	Ports   string // "all" (default) or "listeners": no connections
+	Ports   string // "all" (default) or "listeners": see the package comment
 
 	Location *time.Location   // of all times; default time.Local
 	Now      func() time.Time // default time.Now
@@ -296,8 +296,10 @@ func (w *Writer) waits(until time.Time) bool {
 // queued for it. It may be called from any goroutine, and waits for none.
 func (w *Writer) Wants(e *activity.Event) bool {
 	switch e.Kind {
-	case activity.KindListen, activity.KindBind:
+	case activity.KindListen:
 		return true
+	case activity.KindBind: // every DNS client has a port that the kernel chose
+		return w.cfg.Ports == "all" || e.Flags&activity.FlagAutoBind == 0
 	case activity.KindAccept, activity.KindConnect:
 		return e.Proto == activity.TCP && w.cfg.Ports == "all"
 	}

@@ -291,6 +291,12 @@ func TestPortsListeners(t *testing.T) {
 		}
 		must(t, w.Event(e, nil, nil))
 	}
+	auto := opened(activity.KindBind, udp(sshd, "0.0.0.0:40053"), 0)
+	auto.Flags |= activity.FlagAutoBind
+	if w.Wants(auto) {
+		t.Error("a port that the kernel chose is wanted")
+	}
+	must(t, w.Event(auto, nil, nil))
 	must(t, w.Event(opened(activity.KindListen, tcp(sshd, 0, "0.0.0.0:22", ""), 0), nil, nil))
 	must(t, w.Event(opened(activity.KindBind, udp(sshd, "0.0.0.0:53"), 0), nil, nil))
 	must(t, w.Close())
