@@ -129,7 +129,9 @@ func parseID(b []byte) uint32 {
 
 // parseArgs splits /proc/PID/cmdline. Each argument ends with a NUL, empty ones
 // included. A program that wrote a title over its arguments leaves the title
-// and then NULs to the end of the area (nginx does): that is one argument.
+// and then NULs to the end of the area (nginx does): that is one argument. A
+// title with NULs of its own (setproctitle(3)) is told from empty arguments that
+// were given by how many follow it.
 func parseArgs(b []byte, truncated bool) ([]string, bool) {
 	if len(b) == 0 {
 		return nil, false
@@ -143,6 +145,9 @@ func parseArgs(b []byte, truncated bool) ([]string, bool) {
 	}
 	if !truncated {
 		b = bytes.TrimSuffix(b, []byte{0})
+	}
+	if short := bytes.TrimRight(b, "\x00"); len(b)-len(short) > maxEmptyArgs {
+		b = short
 	}
 	n := bytes.Count(b, []byte{0}) + 1
 	if n > maxArgCount {

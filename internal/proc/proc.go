@@ -23,6 +23,7 @@ const Tick = 10_000_000 // ns
 const (
 	maxArgs      = 64 << 10 // bytes of the command line
 	maxArgCount  = 4096     // arguments
+	maxEmptyArgs = 3        // at the end; more are the rest of a title
 	maxAncestors = 8
 	maxModules   = 4096
 	maxSmall     = 64 << 10 // bytes of any other file
