@@ -44,7 +44,7 @@ func (c *Count) add(d Count) {
 // Report is the outcome of a comparison.
 type Report struct {
 	Rows      map[Row]Count
-	Lost      [activity.NumKinds]uint64 // declared lost by the recorder, machine-wide
+	Lost      [activity.NumKinds]uint64 // declared lost by the recorder's gaps, machine-wide
 	Snapshots int                       // snapshot events of the run's namespaces
 	NoProcess int                       // events whose owner was known by number only
 	Examples  []string                  // what was wrong, the first few

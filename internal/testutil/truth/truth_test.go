@@ -167,6 +167,11 @@ func TestVerifyFaults(t *testing.T) {
 			g.Coverage.Lost[activity.KindListen] = 1
 			return append(es[1:], g)
 		}, activity.KindListen, Count{Made: 1, Missing: 1}, ""},
+		{"told by the stop only", func(es []activity.Event) []activity.Event {
+			g := activity.Event{Kind: activity.KindRecorderStop, Coverage: &activity.Coverage{}}
+			g.Coverage.Lost[activity.KindListen] = 1
+			return append(es[1:], g)
+		}, activity.KindListen, Count{Made: 1, Missing: 1}, "listen: 1 missing without a word"},
 		{"made up", func(es []activity.Event) []activity.Event { return append(es, *find(es, activity.KindAccept)) }, activity.KindAccept,
 			Count{Made: 3, Observed: 3, Extra: 1}, "accept: 1 made up"},
 		{"inferred", func(es []activity.Event) []activity.Event {
