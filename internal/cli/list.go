@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
+	"runtime/debug"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -45,6 +47,8 @@ the kernel is asked; it does not know since when.`,
 			if err != nil {
 				return err
 			}
+			// It ends in moments, so memory is cheaper than collecting it.
+			defer debug.SetGCPercent(debug.SetGCPercent(800))
 			socks, err := openSockets(cmd.Context(), cfg, kernel, cmd.ErrOrStderr())
 			if err != nil {
 				return err
@@ -158,6 +162,9 @@ func kernelSockets(cfg Config, stderr io.Writer) ([]activity.Socket, error) {
 // distinct drops keys that are there already: a process may have a socket open
 // more than once.
 func distinct(keys []activity.ProcessKey) (out []activity.ProcessKey) {
+	if len(keys) < 2 {
+		return keys
+	}
 	for _, k := range keys {
 		if !slices.Contains(out, k) {
 			out = append(out, k)
@@ -166,19 +173,43 @@ func distinct(keys []activity.ProcessKey) (out []activity.ProcessKey) {
 	return out
 }
 
-// sortSockets puts listeners first, then by port, as people look for them.
+// sortSockets puts listeners first, then by port, as people look for them. It
+// sorts pointers, and moves the sockets once: they are large.
 func sortSockets(socks []activity.Socket) {
-	slices.SortFunc(socks, func(a, b activity.Socket) int {
-		ha, hb := holdsPort(&a), holdsPort(&b)
-		if ha != hb {
-			if ha {
-				return -1
-			}
-			return 1
+	order := make([]*activity.Socket, len(socks))
+	for i := range socks {
+		order[i] = &socks[i]
+	}
+	slices.SortFunc(order, compareSockets)
+	sorted := make([]activity.Socket, len(socks))
+	for i, s := range order {
+		sorted[i] = *s
+	}
+	copy(socks, sorted)
+}
+
+func compareSockets(a, b *activity.Socket) int {
+	if ha, hb := holdsPort(a), holdsPort(b); ha != hb {
+		if ha {
+			return -1
 		}
-		return cmp.Or(cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Local.Port(), b.Local.Port()), a.Local.Addr().Compare(b.Local.Addr()),
-			cmp.Compare(a.Remote.Port(), b.Remote.Port()), a.Remote.Addr().Compare(b.Remote.Addr()), cmp.Compare(a.Cookie, b.Cookie))
-	})
+		return 1
+	}
+	if c := cmp.Compare(a.Proto, b.Proto); c != 0 {
+		return c
+	}
+	if c := compareAddrPorts(a.Local, b.Local); c != 0 {
+		return c
+	}
+	return cmp.Or(compareAddrPorts(a.Remote, b.Remote), cmp.Compare(a.Cookie, b.Cookie))
+}
+
+// compareAddrPorts puts the port before the address.
+func compareAddrPorts(a, b netip.AddrPort) int {
+	if c := cmp.Compare(a.Port(), b.Port()); c != 0 {
+		return c
+	}
+	return a.Addr().Compare(b.Addr())
 }
 
 func printSockets(w io.Writer, socks []activity.Socket, f format) error {
