@@ -145,9 +145,6 @@ func (r *recorderUnderTest) account(log *truth.Log) (rep *truth.Report, foreign 
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if e.Kind == activity.KindRecorderStop {
-			continue // repeats the sum of what its gaps have told
-		}
 		v.Add(e)
 		if e.Coverage == nil && e.NetNS != log.NetNS[0] {
 			foreign[e.Kind]++

@@ -97,7 +97,7 @@ func defaultConfig(getenv func(string) string) Config {
 	return Config{
 		Dir:              p.dir,
 		Sync:             time.Second,
-		SegmentRows:      64 << 10,
+		SegmentRows:      32 << 10,
 		RetentionDays:    90,
 		RetentionBytes:   10 << 30,
 		ProcessArgs:      "redacted",

@@ -76,7 +76,7 @@ func endAtOnce() {
 // The memory that the recorder tries to keep its heap within. It is a goal for
 // the garbage collector, not a limit: the tables grow with what is open.
 const (
-	heapGoal = 24 << 20
+	heapGoal = 28 << 20
 	heapGC   = 50
 )
 

@@ -173,10 +173,11 @@ func (b *stage) follow(ts *testscript.TestScript) {
 	began := make(chan struct{})
 	go func() {
 		defer close(b.seen)
+		first := true
 		for e, err := range c.Follow(context.Background(), 1) {
-			if began != nil { // the newest on record comes at once
+			if first { // the newest on record comes at once
 				close(began)
-				began = nil
+				first = false
 			}
 			if err != nil {
 				return

@@ -69,18 +69,18 @@ func crashWriter(dir string) error {
 	}
 }
 
-// TestCrash kills a recorder 100 times at random points, and each time looks
-// for everything that it had flushed.
+// TestCrash kills a recorder at random points, time and again, and looks for
+// everything that it had flushed. The whole program's test kills it more often.
 func TestCrash(t *testing.T) {
 	exe, err := os.Executable()
 	check(t, err)
 	dir := t.TempDir()
 	rnd := rand.New(rand.NewPCG(7, 7))
 	flushed := make(map[uint64]uint64)
-	for run := range unlessShort(100, 10) {
+	for run := range unlessShort(30, 10) {
 		epoch, last := crashOnce(t, exe, dir, 1+rnd.IntN(120))
 		flushed[epoch] = last
-		if run%20 == 19 {
+		if run%10 == 9 {
 			checkFlushed(t, dir, flushed)
 		}
 	}

@@ -45,8 +45,8 @@ type tableFile struct {
 	meta   []format.KeyValue
 	rows   int64
 
-	levels, values, packed, scratch []byte // one page's parts, reused
-	head                            bytes.Buffer
+	levels, values, packed []byte // one page's parts, reused
+	head                   bytes.Buffer
 }
 
 const (

@@ -18,7 +18,7 @@ import (
 // TestQueryProperty: whatever is sealed and merged, a query gives what a naive
 // filter over the appended events gives.
 func TestQueryProperty(t *testing.T) {
-	for seed := range uint64(unlessShort(6, 2)) {
+	for seed := range uint64(unlessShort(6, 1)) {
 		rnd := rand.New(rand.NewPCG(seed, 9))
 		dir := t.TempDir()
 		h := newHistory(seed, 15)
@@ -43,7 +43,7 @@ func TestQueryProperty(t *testing.T) {
 			}
 			check(t, w.Close())
 		}
-		for range 25 {
+		for range unlessShort(25, 10) {
 			q := randomQuery(rnd, want)
 			var naive []*activity.Event
 			for _, e := range want {
@@ -128,7 +128,7 @@ func TestReadWhileSealing(t *testing.T) {
 			flushed <- last
 		}
 	}()
-	for range 40 {
+	for range unlessShort(40, 8) {
 		least := <-flushed
 		var last uint64
 		(&Reader{dir: dir}).walk(context.Background(), Query{}, func(at pos, e *activity.Event, err error) bool {

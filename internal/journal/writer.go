@@ -90,8 +90,10 @@ type Writer struct {
 	mu      sync.Mutex
 	rotated []string // guarded by mu: names of live logs to seal, oldest first
 
-	sealing sync.Mutex // one of Seal, Merge, Retain at a time
-	syncing sync.Mutex // one Sync at a time
+	sealing sync.Mutex    // one of Seal, Merge, Retain at a time
+	syncing sync.Mutex    // one Sync at a time; guards synced
+	written atomic.Uint64 // bytes given to the kernel in all
+	synced  uint64        // of them on the disk
 }
 
 // Open takes the journal in cfg.Dir for writing, creating it if need be, and
@@ -260,6 +262,7 @@ func (w *Writer) flush() error {
 func (w *Writer) write() error {
 	n, err := w.f.WriteAt(w.buf, w.size)
 	w.size += int64(n)
+	w.written.Add(uint64(n))
 	w.buf = w.buf[:copy(w.buf, w.buf[n:])]
 	if len(w.buf) == 0 && cap(w.buf) > 4*flushBytes {
 		w.buf = make([]byte, 0, 2*flushBytes) // give back what a failing disk made it hold
@@ -322,9 +325,13 @@ const maxUnsaved = 32
 func (w *Writer) Sync() error {
 	w.syncing.Lock()
 	defer w.syncing.Unlock()
+	written := w.written.Load()
 	w.files.Lock()
 	f, named, unsaved := w.f, w.named, slices.Clone(w.unsaved)
 	w.files.Unlock()
+	if written == w.synced && len(unsaved) == 0 && (named || f == nil) {
+		return nil // an idle machine's disk sleeps on
+	}
 	err := w.syncFiles(f, unsaved)
 	if err == nil && !named {
 		if err = syncDir(w.cfg.Dir); err != nil {
@@ -336,6 +343,8 @@ func (w *Writer) Sync() error {
 	}
 	if err != nil {
 		w.err.Store(&err)
+	} else {
+		w.synced = written
 	}
 	return err
 }

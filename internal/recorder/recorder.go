@@ -83,6 +83,10 @@ type Config struct {
 	Now       func() time.Time
 }
 
+// After so long without an event the machine is taken for quiet, and the ring
+// is looked at less often. A backlog wakes the reader in any case.
+const quietAfter = 2 * time.Second
+
 // The most observations between two flushes: what a crash can cost, and how
 // long a question waits.
 const batch = 512
@@ -100,6 +104,8 @@ type Recorder struct {
 	obs     activity.Observation
 	counts  [activity.NumKinds]uint64
 	started time.Time
+	busy    time.Time // when something was last observed
+	heard   bool      // in this turn
 
 	ask     chan func()
 	stopped chan struct{} // closed when Run has ended
@@ -196,10 +202,17 @@ func (r *Recorder) begin() {
 // turn reads one batch and does what is due.
 func (r *Recorder) turn(ctx context.Context) error {
 	now := r.cfg.Now()
-	r.cfg.Source.SetDeadline(now.Add(r.cfg.Poll))
+	wait := r.cfg.Poll
+	if now.Sub(r.busy) > quietAfter {
+		wait *= 3
+	}
+	r.cfg.Source.SetDeadline(now.Add(wait))
 	empty, err := r.readBatch()
 	if err != nil {
 		return err
+	}
+	if r.heard {
+		r.busy, r.heard = now, false
 	}
 	r.flush()
 	r.answer()
@@ -221,6 +234,7 @@ func (r *Recorder) readBatch() (empty bool, err error) {
 	for range batch {
 		switch err := r.cfg.Source.Read(&r.obs); {
 		case err == nil:
+			r.heard = true
 			r.observe(&r.obs)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return true, nil

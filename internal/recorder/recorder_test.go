@@ -265,7 +265,7 @@ func testReconciliation(t *testing.T) {
 		if got := m.told(activity.KindClose, activity.KindUnbind, activity.KindSnapshot); len(got) > 0 {
 			t.Errorf("told before a second pass has confirmed it: %q", got)
 		}
-		time.Sleep(2500 * time.Millisecond)
+		time.Sleep(4 * time.Second)
 		if src.scans != 2 {
 			t.Errorf("%d scans, want one after five seconds and another soon after", src.scans)
 		}

@@ -33,8 +33,9 @@ var errRecord = errors.New("malformed ring record")
 // decoder turns ring records into observations. It is pure but for the clock
 // offset and the boot id that it is given.
 type decoder struct {
-	boot   []byte // identifies this boot in process numbers
-	offset int64  // CLOCK_REALTIME - CLOCK_BOOTTIME, ns
+	boot   []byte          // identifies this boot in process numbers
+	offset int64           // CLOCK_REALTIME - CLOCK_BOOTTIME, ns
+	proc   recorderRecProc // scratch: a process record is only as long as its data
 }
 
 // record views b as a T. The ring hands out whole records at 8-byte
@@ -238,9 +239,8 @@ func (d *decoder) process(b []byte, o *activity.Observation) error {
 	if len(b) < int(head) {
 		return fmt.Errorf("%w: process of %d bytes", errRecord, len(b))
 	}
-	// the record is as long as its data; the view must not reach past it
-	r := (*recorderRecProc)(unsafe.Pointer(unsafe.SliceData(b)))
-	data := b[head:]
+	r, data := &d.proc, b[head:]
+	copy(unsafe.Slice((*byte)(unsafe.Pointer(r)), head), b)
 	pathLen, cwdLen, argLen := int(r.PathLen), int(r.CwdLen), int(r.ArgLen)
 	if pathLen+cwdLen+argLen > len(data) || int(r.Ancestors) > len(r.Ancestor) {
 		return fmt.Errorf("%w: process data of %d+%d+%d in %d bytes", errRecord, pathLen, cwdLen, argLen, len(data))
