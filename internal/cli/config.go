@@ -107,7 +107,7 @@ func defaultConfig(getenv func(string) string) Config {
 		ClassicMaxBytes:  5 << 20,
 		ControlPath:      p.control,
 		CaptureTier:      "auto",
-		CaptureRingBytes: 8 << 20,
+		CaptureRingBytes: 4 << 20,
 		LogLevel:         slog.LevelInfo,
 	}
 }

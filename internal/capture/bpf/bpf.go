@@ -18,7 +18,7 @@ var ErrUnsupported = errors.New("the ebpf capture tier is not supported here")
 
 // Config says how to capture. The zero value is the default.
 type Config struct {
-	RingBytes  int           // size of the kernel's ring, a power of two of at least one page; 0 is 8 MiB
+	RingBytes  int           // size of the kernel's ring, a power of two of at least one page; 0 is 4 MiB
 	FlowIdle   time.Duration // a UDP flow without a datagram for so long has ended; 0 is 60 s
 	CgroupRoot string        // where the cgroup2 hierarchy is mounted; "" looks in mountinfo
 	Set        string        // SetAuto, SetTracepoint or SetTrampoline; "" is SetAuto
@@ -26,7 +26,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.RingBytes == 0 {
-		c.RingBytes = 8 << 20
+		c.RingBytes = 4 << 20
 	}
 	if c.FlowIdle == 0 {
 		c.FlowIdle = 60 * time.Second
