@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,11 +95,11 @@ type live struct {
 	*testutil.Source
 	alive func() []activity.Socket
 	asOf  func() uint64
-	scans int
+	scans atomic.Int32
 }
 
 func (l *live) Live(yield func(*activity.Socket) bool) (uint64, error) {
-	l.scans++
+	l.scans.Add(1)
 	for _, k := range l.alive() {
 		if !yield(&k) {
 			break
@@ -266,8 +267,8 @@ func testReconciliation(t *testing.T) {
 			t.Errorf("told before a second pass has confirmed it: %q", got)
 		}
 		time.Sleep(4 * time.Second)
-		if src.scans != 2 {
-			t.Errorf("%d scans, want one after five seconds and another soon after", src.scans)
+		if n := src.scans.Load(); n != 2 {
+			t.Errorf("%d scans, want one after five seconds and another soon after", n)
 		}
 	})
 	want := []string{"close inferred 10.0.0.1:2 a", "unbind inferred 0.0.0.0:3 a", "snapshot inferred 0.0.0.0:10 a"}
