@@ -24,6 +24,7 @@ const (
 	opSeal   = "seal"   // Inputs, live logs, became Segment
 	opMerge  = "merge"  // Inputs, segments, became Segment
 	opRemove = "remove" // Segment was removed by retention
+	opEmpty  = "empty"  // Live held no event, after a crash, and was removed
 )
 
 const (

@@ -107,7 +107,7 @@ func (w *Writer) adopt(p piece) error {
 		if len(l.damage) > 0 {
 			return nil // kept as evidence: Verify and the reader tell of it
 		}
-		return os.Remove(path)
+		return w.removeEmpty(p.name)
 	}
 	if l.tail < l.size {
 		if err := os.Truncate(path, int64(l.tail)); err != nil {
@@ -116,6 +116,15 @@ func (w *Writer) adopt(p piece) error {
 	}
 	w.rotated = append(w.rotated, p.name)
 	return nil
+}
+
+// removeEmpty removes a live log that holds no event, and says so in the chain,
+// which knows that it was begun.
+func (w *Writer) removeEmpty(name string) error {
+	if err := w.chain.append(record{Time: w.cfg.Now().UnixNano(), Op: opEmpty, Live: name}, true); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(w.cfg.Dir, name))
 }
 
 // identify reads or makes the host's identity and takes the next epoch.

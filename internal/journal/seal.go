@@ -50,7 +50,7 @@ func (w *Writer) seal(ctx context.Context, name string) error {
 	}
 	order, ranges := l.order()
 	if len(order) == 0 {
-		return os.Remove(filepath.Join(w.cfg.Dir, name))
+		return w.removeEmpty(name)
 	}
 	first := pos{ranges[0].Epoch, min(ranges[0].First, firstOf(name).seq)}
 	seg := segmentName(first, pos{ranges[0].Epoch, ranges[0].Last})

@@ -157,6 +157,8 @@ func (v *verifier) replay(r *record) {
 	switch r.Op {
 	case opOpen:
 		v.live[r.Live] = true
+	case opEmpty:
+		delete(v.live, r.Live)
 	case opSeal:
 		v.ranges = append(v.ranges, r.Ranges...)
 		for _, name := range r.Inputs {
