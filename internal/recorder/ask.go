@@ -112,15 +112,3 @@ func byWord(n [activity.NumKinds]uint64) map[string]uint64 {
 	}
 	return m
 }
-
-// Facts returns the newest that is known of a process, nil if it is not
-// remembered. It may be called from any goroutine while Run runs; ctx bounds
-// the wait.
-func (r *Recorder) Facts(ctx context.Context, key activity.ProcessKey) (p *activity.Process) {
-	_ = r.do(ctx, func() {
-		if at := r.procs.byKey[key]; at != nil {
-			p = at.facts
-		}
-	})
-	return p
-}

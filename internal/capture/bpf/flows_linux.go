@@ -58,22 +58,17 @@ func (t *flowTable) begin(e *activity.Event) {
 		t.open[e.Socket] = sf
 	}
 	st := flowState{local: e.Local, remote: e.Remote, owner: e.Owner, boot: e.Boot, time: e.Time, netns: e.NetNS, flags: e.Flags, unknown: e.Unknown, used: true}
-	switch {
-	case !sf.first.used || sf.first.remote == e.Remote:
-		t.count(!sf.first.used)
+	had := sf.first.used && sf.first.remote == e.Remote
+	if had || !sf.first.used {
 		sf.first = st
-	default:
+	} else {
 		if sf.more == nil {
 			sf.more = map[netip.AddrPort]flowState{}
 		}
-		_, had := sf.more[e.Remote]
-		t.count(!had)
+		_, had = sf.more[e.Remote]
 		sf.more[e.Remote] = st
 	}
-}
-
-func (t *flowTable) count(added bool) {
-	if added {
+	if !had {
 		t.n++
 	}
 }
