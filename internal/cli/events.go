@@ -124,25 +124,19 @@ func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, compl
 			unreadable++
 		}
 	} else {
-		for e, err := range r.Events(ctx, q) {
-			var corrupt *journal.CorruptError
-			switch {
-			case errors.As(err, &corrupt):
-				unreadable++
-				fmt.Fprintf(stderr, "portreporter: events: %s\n", oneLine(err.Error()))
-			case err != nil:
-				return errors.Join(quietPipe(p.w.Flush()), fmt.Errorf("events: %w", err))
-			default:
-				if err := p.event(e); err != nil {
-					return quietPipe(err)
-				}
+		for e, err := range readable("events", r.Events(ctx, q), &unreadable, stderr) {
+			if err != nil {
+				return errors.Join(quietPipe(p.w.Flush()), err)
+			}
+			if err := p.event(e); err != nil {
+				return quietPipe(err)
 			}
 		}
 	}
 	if err := p.w.Flush(); err != nil {
 		return quietPipe(err)
 	}
-	return tellGaps(ctx, cfg, r, q, unreadable, complete, stderr)
+	return tellGaps(ctx, "events", cfg, r, q.From, q.To, unreadable, complete, stderr)
 }
 
 // query makes of a filter what the journal can skip by.

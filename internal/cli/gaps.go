@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"time"
 
+	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/control"
 	"github.com/portreporter/portreporter/internal/journal"
 )
@@ -14,34 +17,73 @@ import (
 // The most gaps that are named one by one.
 const maxGapsTold = 10
 
-// tellGaps names the gaps in the time asked for, and gives the error that an
-// answer with holes is.
-func tellGaps(ctx context.Context, cfg Config, r *journal.Reader, q journal.Query, unreadable int, complete bool, stderr io.Writer) error {
-	spans, err := r.Coverage(ctx, q.From, q.To)
+// tellGaps names the gaps in the time asked for (UTC ns; 0 open), and gives the
+// error that an answer with holes is. command is whose answer it is.
+func tellGaps(ctx context.Context, command string, cfg Config, r *journal.Reader, from, to int64, unreadable int, complete bool, stderr io.Writer) error {
+	gaps, err := gapsIn(ctx, cfg, r, from, to)
 	if err != nil {
 		unreadable++
 	}
+	nameGaps(command, gaps, stderr)
+	return holes(command, len(gaps), unreadable, complete)
+}
+
+// gapsIn lists the gaps in a time, as findGaps does. What of the record could
+// not be read is joined in the error.
+func gapsIn(ctx context.Context, cfg Config, r *journal.Reader, from, to int64) ([]journal.Interval, error) {
+	spans, err := r.Coverage(ctx, from, to)
 	now := time.Now().UnixNano()
-	if q.From != 0 {
+	if from != 0 {
 		if started := runningSince(ctx, cfg); started != 0 {
 			spans = append(spans, journal.Interval{From: started, To: now, State: journal.StateRecorded})
 		}
 	}
-	gaps := findGaps(spans, q.From, q.To, now)
+	return findGaps(spans, from, to, now), err
+}
+
+// nameGaps tells of gaps, the first ones each.
+func nameGaps(command string, gaps []journal.Interval, stderr io.Writer) {
 	for i, g := range gaps {
 		if i == maxGapsTold {
-			fmt.Fprintf(stderr, "portreporter: events: and %s more\n", count(len(gaps)-i, "gap"))
+			fmt.Fprintf(stderr, "portreporter: %s: and %s more\n", command, count(len(gaps)-i, "gap"))
 			break
 		}
-		fmt.Fprintf(stderr, "portreporter: events: the record has a gap: %s to %s: %s\n", stamp(g.From), stamp(g.To), oneLine(g.Reason))
+		fmt.Fprintf(stderr, "portreporter: %s: the record has a gap: %s to %s: %s\n", command, stamp(g.From), stamp(g.To), oneLine(g.Reason))
 	}
+}
+
+// holes is the error that an answer with gaps or with unreadable parts is: nil
+// when it is whole, or when gaps are all that it lacks and they are allowed.
+func holes(command string, gaps, unreadable int, complete bool) error {
 	switch {
 	case unreadable > 0:
-		return fmt.Errorf("events: %w: %s of the record could not be read", errPartial, count(unreadable, "part"))
-	case len(gaps) > 0 && complete:
-		return fmt.Errorf("events: %w: the record has %s in that time", errPartial, count(len(gaps), "gap"))
+		return fmt.Errorf("%s: %w: %s of the record could not be read", command, errPartial, count(unreadable, "part"))
+	case gaps > 0 && complete:
+		return fmt.Errorf("%s: %w: the record has %s in that time", command, errPartial, count(gaps, "gap"))
 	}
 	return nil
+}
+
+// readable yields the events of a stream. Each part of the record that cannot
+// be read is told on stderr and counted in unreadable; any other error ends the
+// stream, as its last.
+func readable(command string, events iter.Seq2[*activity.Event, error], unreadable *int, stderr io.Writer) iter.Seq2[*activity.Event, error] {
+	return func(yield func(*activity.Event, error) bool) {
+		for e, err := range events {
+			var corrupt *journal.CorruptError
+			if errors.As(err, &corrupt) {
+				*unreadable++
+				fmt.Fprintf(stderr, "portreporter: %s: %s\n", command, oneLine(err.Error()))
+				continue
+			}
+			if err != nil {
+				err = fmt.Errorf("%s: %w", command, err)
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // findGaps lists what of the time from from to to (UTC ns; 0 open) is not on
