@@ -133,13 +133,41 @@ func AppendEvent(b []byte, e *Event) []byte {
 // Process with only its ID set.
 func DecodeEvent(b []byte, e *Event, lookup func(ProcessID) *Process) error {
 	d := decoder{b: b}
-	m := d.uvarint()
-	h := d.bytes(4)
+	m := d.head(e)
+	d.rest(e, m, lookup)
 	if d.err != nil {
 		*e = Event{}
 		return d.fail("event")
 	}
-	*e = Event{Kind: Kind(h[0]), Proto: Proto(h[1]), Tier: Tier(h[2] >> 4), Provenance: Provenance(h[2] & 15), Role: Role(h[3])}
+	return nil
+}
+
+// DecodeEventHead reads the beginning of an event into e, overwriting it: all
+// that orders events and tells their sockets, from Time to Remote, without the
+// owner, the counters and what else follows. It costs a third of DecodeEvent.
+func DecodeEventHead(b []byte, e *Event) error {
+	d := decoder{b: b}
+	d.head(e)
+	if d.err != nil {
+		*e = Event{}
+		return d.fail("event")
+	}
+	return nil
+}
+
+// head reads the mask, which it returns, and the fields up to Remote.
+func (d *decoder) head(e *Event) (m uint64) {
+	*e = Event{}
+	m = d.uvarint()
+	h := d.bytes(4)
+	if d.err != nil {
+		return 0
+	}
+	e.Kind, e.Proto, e.Tier, e.Provenance, e.Role = Kind(h[0]), Proto(h[1]), Tier(h[2]>>4), Provenance(h[2]&15), Role(h[3])
+	if e.Kind >= NumKinds {
+		d.err = fmt.Errorf("kind %d", e.Kind)
+		return 0
+	}
 	e.Flags = Flags(d.limit(0xffff))
 	e.Time = d.varint()
 	e.Seq = d.uvarint()
@@ -155,6 +183,11 @@ func DecodeEvent(b []byte, e *Event, lookup func(ProcessID) *Process) error {
 	if m&hasRemote != 0 {
 		e.Remote = d.addrPort()
 	}
+	return m
+}
+
+// rest reads what follows head.
+func (d *decoder) rest(e *Event, m uint64, lookup func(ProcessID) *Process) {
 	if m&hasNetNS != 0 {
 		e.NetNS = d.uint32()
 	}
@@ -195,14 +228,6 @@ func DecodeEvent(b []byte, e *Event, lookup func(ProcessID) *Process) error {
 	if m&hasUnknown != 0 {
 		e.Unknown = Facts(d.limit(0xffff))
 	}
-	if d.err == nil && e.Kind >= NumKinds {
-		d.err = fmt.Errorf("kind %d", e.Kind)
-	}
-	if d.err != nil {
-		*e = Event{}
-		return d.fail("event")
-	}
-	return nil
 }
 
 func appendCoverage(b []byte, c *Coverage) []byte {
@@ -352,15 +377,27 @@ func AppendModuleSet(b []byte, s *ModuleSet) []byte {
 
 // DecodeModuleSet reads one module set from all of b.
 func DecodeModuleSet(b []byte) (*ModuleSet, error) {
-	d := decoder{b: b}
-	s := &ModuleSet{ID: ModuleSetID(d.uint64())}
-	for n := d.count(5); n > 0 && d.err == nil; n-- {
-		s.Modules = append(s.Modules, Module{Path: d.string(), Base: d.uvarint(), BuildID: d.string(), Package: d.string(), Deleted: d.byte() != 0})
-	}
-	if d.err != nil {
-		return nil, d.fail("module set")
+	s := new(ModuleSet)
+	if err := s.Decode(b, func(b []byte) string { return string(b) }); err != nil {
+		return nil, err
 	}
 	return s, nil
+}
+
+// Decode reads one module set from all of b into s, reusing its Modules. text
+// makes the strings: sets share most of theirs, so that it may return the same
+// one again. After an error s is of no use.
+func (s *ModuleSet) Decode(b []byte, text func([]byte) string) error {
+	d := decoder{b: b}
+	s.ID, s.Modules = ModuleSetID(d.uint64()), s.Modules[:0]
+	for n := d.count(5); n > 0 && d.err == nil; n-- {
+		s.Modules = append(s.Modules, Module{Path: text(d.bytes(d.count(1))), Base: d.uvarint(), BuildID: text(d.bytes(d.count(1))),
+			Package: text(d.bytes(d.count(1))), Deleted: d.byte() != 0})
+	}
+	if d.err != nil {
+		return d.fail("module set")
+	}
+	return nil
 }
 
 // Bits of a socket's flag byte.
@@ -514,6 +551,11 @@ func (d *decoder) uint64() uint64 {
 func (d *decoder) uvarint() uint64 {
 	if d.err != nil {
 		return 0
+	}
+	if len(d.b) > 0 && d.b[0] < 0x80 { // most are small
+		v := uint64(d.b[0])
+		d.b = d.b[1:]
+		return v
 	}
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 {

@@ -58,6 +58,14 @@ func TestCodecRoundTrip(t *testing.T) {
 	if d := cmp.Diff(ms, gotMS); d != "" {
 		t.Errorf("module set: -want +got\n%s", d)
 	}
+	seen := 0
+	reused := &ModuleSet{ID: 1, Modules: make([]Module, 9)}
+	if err := reused.Decode(AppendModuleSet(nil, ms), func(b []byte) string { seen++; return string(b) }); err != nil || seen != 6 {
+		t.Errorf("decode into a used set: %v, %d texts", err, seen)
+	}
+	if d := cmp.Diff(ms, reused); d != "" {
+		t.Errorf("module set decoded into a used one: -want +got\n%s", d)
+	}
 	s := &Socket{Cookie: 4, Proto: TCP, State: StateListen, Local: netip.MustParseAddrPort("[::]:22"), Mapped: true, MPTCP: true, NetNS: 1, Inode: 2,
 		UID: NoID, Since: 3, SinceBoot: 8, Role: RoleCreator, Provenance: Snapshotted, Tier: TierPoll, Owner: p.Key, Process: p,
 		Holders: []ProcessKey{p.Key, {PID: 1, Start: 2}}, Others: []*Process{p}, Rx: 5, Tx: 6, Backlog: 7}
@@ -94,9 +102,15 @@ func FuzzDecodeEvent(f *testing.F) {
 	f.Add(AppendEvent(nil, e))
 	f.Add(AppendEvent(nil, &Event{}))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		var e, again Event
+		var e, again, head Event
+		headErr := DecodeEventHead(b, &head)
 		if DecodeEvent(b, &e, nil) != nil {
 			return
+		}
+		want := Event{Time: e.Time, Boot: e.Boot, Seq: e.Seq, Kind: e.Kind, Proto: e.Proto, Tier: e.Tier, Provenance: e.Provenance, Role: e.Role,
+			Flags: e.Flags, Socket: e.Socket, Local: e.Local, Remote: e.Remote}
+		if d := cmp.Diff(want, head, addrs); d != "" || headErr != nil {
+			t.Fatalf("head: %v, -want +got\n%s", headErr, d)
 		}
 		c := AppendEvent(nil, &e)
 		if err := DecodeEvent(c, &again, nil); err != nil {

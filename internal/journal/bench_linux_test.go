@@ -38,12 +38,15 @@ func BenchmarkAppend(b *testing.B) {
 	b.SetBytes(w.size / int64(n+len(events)))
 }
 
-// BenchmarkSeal makes a segment of 65,536 events, 300 processes and 300 sets of
+// sealRows is what `record` seals.
+const sealRows = 32 << 10
+
+// BenchmarkSeal makes a segment of 32,768 events, 300 processes and 300 sets of
 // 60 modules.
 func BenchmarkSeal(b *testing.B) {
 	dir := b.TempDir()
 	h := newHistory(1, 300)
-	w := open(b, Config{Dir: dir})
+	w := open(b, Config{Dir: dir, SegmentRows: sealRows})
 	defer w.Close()
 	b.ReportAllocs()
 	var spent time.Duration
@@ -51,7 +54,7 @@ func BenchmarkSeal(b *testing.B) {
 	segments := 0
 	for b.Loop() {
 		h.modules(w)
-		for range defaultSegmentRows {
+		for range sealRows {
 			w.Append(h.next())
 		}
 		runtime.GC()
@@ -66,7 +69,7 @@ func BenchmarkSeal(b *testing.B) {
 		peak = max(peak, <-top-m.HeapAlloc)
 		segments++
 	}
-	b.ReportMetric(float64(spent.Nanoseconds())/float64(segments*defaultSegmentRows), "cpu-ns/event")
+	b.ReportMetric(float64(spent.Nanoseconds())/float64(segments*sealRows), "cpu-ns/event")
 	b.ReportMetric(float64(peak)/(1<<20), "peak-heap-MB")
 	b.ReportMetric(residentPeak(b), "peak-RSS-MB")
 	var size int64
@@ -79,9 +82,9 @@ func BenchmarkSeal(b *testing.B) {
 			part += st.Size()
 		}
 		size += part
-		b.Logf("%s: %.2f bytes/event", f, float64(part)/float64(segments*defaultSegmentRows))
+		b.Logf("%s: %.2f bytes/event", f, float64(part)/float64(segments*sealRows))
 	}
-	b.ReportMetric(float64(size)/float64(segments*defaultSegmentRows), "bytes/event")
+	b.ReportMetric(float64(size)/float64(segments*sealRows), "bytes/event")
 }
 
 // cpuTime is what this process has used of the processors.

@@ -115,8 +115,7 @@ func (r *Reader) ranges(p piece) ([]span64, error) {
 		if err != nil {
 			return nil, err
 		}
-		_, rs := l.order()
-		return rs, nil
+		return l.ranges(), nil
 	}
 	s, err := openSegment(path)
 	if err != nil {

@@ -46,7 +46,10 @@ type liveLog struct {
 }
 
 // readLive reads a live log, perhaps one that is being written.
-func readLive(path string) (*liveLog, error) {
+func readLive(path string) (*liveLog, error) { return new(liveLog).read(path) }
+
+// read is readLive into l, whose memory is used again.
+func (l *liveLog) read(path string) (*liveLog, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -59,12 +62,12 @@ func readLive(path string) (*liveLog, error) {
 	if st.Size() > maxLiveFile {
 		return nil, fmt.Errorf("live log of %d bytes", st.Size())
 	}
-	data := make([]byte, st.Size())
+	data := slices.Grow(l.data[:0], int(st.Size()))[:st.Size()]
 	n, err := io.ReadFull(f, data)
 	if err != nil && n == len(data) {
 		return nil, err
 	}
-	l := parseLive(data[:n])
+	l.parse(data[:n])
 	// The name is what the order of the record goes by; the header may be damaged.
 	l.head.first = firstOf(filepath.Base(path))
 	return l, nil
@@ -72,8 +75,14 @@ func readLive(path string) (*liveLog, error) {
 
 // parseLive reads what it can: it never fails, and names the damage.
 func parseLive(data []byte) *liveLog {
-	l := &liveLog{data: data, size: len(data), procs: make(map[activity.ProcessID]*activity.Process)}
-	l.events = make([]span, 0, len(data)/64) // most events take 60 to 100 bytes
+	l := new(liveLog)
+	l.parse(data)
+	return l
+}
+
+func (l *liveLog) parse(data []byte) {
+	events := slices.Grow(l.events[:0], len(data)/80) // most events take 80 to 100 bytes, and processes their part
+	*l = liveLog{data: data, size: len(data), procs: make(map[activity.ProcessID]*activity.Process), events: events}
 	s := newScanner(data)
 	for {
 		typ, body, ok := s.next()
@@ -87,7 +96,6 @@ func parseLive(data []byte) *liveLog {
 	}
 	l.damage = append(l.damage, s.skipped...)
 	l.tail = s.off
-	return l
 }
 
 func (l *liveLog) take(typ byte, body []byte, at span) (err error) {
@@ -113,23 +121,32 @@ func (l *liveLog) take(typ byte, body []byte, at span) (err error) {
 func (l *liveLog) modules() map[activity.ModuleSetID]*activity.ModuleSet {
 	m := make(map[activity.ModuleSetID]*activity.ModuleSet)
 	for s := range l.eachModules {
-		m[s.ID] = s
+		m[s.ID] = &activity.ModuleSet{ID: s.ID, Modules: slices.Clone(s.Modules)}
 	}
 	return m
 }
 
 func (l *liveLog) process(id activity.ProcessID) *activity.Process { return l.procs[id] }
 
-// eachModules decodes the module sets one after the other, by id: together they
-// may be larger than the events.
+// eachModules decodes the module sets one after the other, by id, each into the
+// memory of the one before: together they may be larger than the events.
 func (l *liveLog) eachModules(yield func(*activity.ModuleSet) bool) {
 	id := func(at span) uint64 { return binary.LittleEndian.Uint64(l.data[at.from:]) }
 	sets := slices.DeleteFunc(slices.Clone(l.sets), func(at span) bool { return at.to-at.from < 8 })
 	slices.SortStableFunc(sets, func(a, b span) int { return cmp.Compare(id(a), id(b)) })
 	sets = slices.CompactFunc(sets, func(a, b span) bool { return id(a) == id(b) })
+	texts := make(map[string]string) // sets share most of theirs
+	text := func(b []byte) string {
+		s, ok := texts[string(b)]
+		if !ok {
+			s = string(b)
+			texts[s] = s
+		}
+		return s
+	}
+	var s activity.ModuleSet
 	for _, at := range sets {
-		s, err := activity.DecodeModuleSet(l.data[at.from:at.to])
-		if err == nil && !yield(s) {
+		if s.Decode(l.data[at.from:at.to], text) == nil && !yield(&s) {
 			return
 		}
 	}
@@ -139,4 +156,15 @@ func (l *liveLog) eachModules(yield func(*activity.ModuleSet) bool) {
 func (l *liveLog) event(i int, e *activity.Event) error {
 	at := l.events[i]
 	return activity.DecodeEvent(l.data[at.from:at.to], e, l.process)
+}
+
+// ranges returns the positions of the events that decode.
+func (l *liveLog) ranges() (rs []span64) {
+	var e activity.Event
+	for _, at := range l.events {
+		if activity.DecodeEventHead(l.data[at.from:at.to], &e) == nil {
+			rs = addPos(rs, pos{l.head.first.epoch, e.Seq}, e.Time)
+		}
+	}
+	return rs
 }

@@ -123,7 +123,7 @@ func (w *Writer) merge(ctx context.Context, run []outline) error {
 		r.Inputs = append(r.Inputs, o.name)
 		r.Ranges = joinRanges(r.Ranges, o.ranges)
 	}
-	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, r.Segment+tmpSuffix), newZstd(zstd.SpeedDefault))
+	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, r.Segment+tmpSuffix), newSegmentKit(zstd.SpeedDefault))
 	if err != nil {
 		return err
 	}

@@ -194,8 +194,8 @@ type dictionary struct {
 
 	numbers map[int64]int32
 	texts   map[string]int32
-	addrs   map[netip.Addr]int32
-	words   [256]int32 // index + 1
+	addrs   map[[16]byte]int32 // IPv4 as mapped: bytes hash faster than a netip.Addr, and hold no pointer
+	words   [256]int32         // index + 1
 
 	lastNumber int64 // the value added last, if n is not 0: columns repeat themselves
 	lastAddr   netip.Addr
@@ -259,13 +259,17 @@ func (d *dictionary) addr(a netip.Addr) int32 {
 	if d.n > 0 && a == d.lastAddr {
 		return d.last
 	}
-	i, ok := d.addrs[a]
+	if a.Is4In6() { // no event of a capture has one
+		return d.text(a.WithZone("").String())
+	}
+	k := a.As16()
+	i, ok := d.addrs[k]
 	if !ok {
 		if d.addrs == nil {
-			d.addrs = make(map[netip.Addr]int32)
+			d.addrs = make(map[[16]byte]int32)
 		}
 		i = d.n
-		d.addrs[a] = i
+		d.addrs[k] = i
 		d.n++
 		at := len(d.plain)
 		d.plain = a.WithZone("").AppendTo(append(d.plain, 0, 0, 0, 0))

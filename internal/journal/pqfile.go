@@ -60,16 +60,22 @@ type bloomFilter struct {
 	bits       bloom.SplitBlockFilter
 }
 
-// createTable begins a file whose row groups have at most size rows.
-func createTable(dir, name string, codec *zstdCodec, specs []columnSpec, size int) (*tableFile, error) {
+// columnsFor makes columns of row groups of at most size rows.
+func columnsFor(specs []columnSpec, size int) []*column {
+	cols := make([]*column, len(specs))
+	for i, s := range specs {
+		cols[i] = newColumn(s, size)
+	}
+	return cols
+}
+
+// createTable begins a file of these columns, which are empty.
+func createTable(dir, name string, codec *zstdCodec, cols []*column) (*tableFile, error) {
 	f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
 	if err != nil {
 		return nil, fmt.Errorf("write %s: %w", name, err)
 	}
-	t := &tableFile{f: f, w: bufio.NewWriterSize(f, 32<<10), codec: codec}
-	for _, s := range specs {
-		t.cols = append(t.cols, newColumn(s, size))
-	}
+	t := &tableFile{f: f, w: bufio.NewWriterSize(f, 32<<10), codec: codec, cols: cols}
 	_ = t.write([]byte(parquetMagic)) // bufio keeps the error
 	return t, nil
 }
@@ -412,16 +418,18 @@ const (
 	tableText = 256 << 10
 )
 
-// writeTable writes a Parquet file of rows of T into a directory.
-func writeTable[T any](dir, name string, codec *zstdCodec, rows func(yield func(*T) bool)) error {
-	t, err := createTable(dir, name, codec, columnsOf(reflect.TypeFor[T]()), tableRows)
+// writeTable writes a Parquet file of rows of T into a directory. There are
+// about n of them.
+func writeTable[T any](dir, name string, codec *zstdCodec, n int, rows func(yield func(*T) bool)) error {
+	size := min(max(n, 1), tableRows)
+	t, err := createTable(dir, name, codec, columnsFor(columnsOf(reflect.TypeFor[T]()), size))
 	if err != nil {
 		return err
 	}
-	n := 0
+	n = 0
 	for r := range rows {
 		setRow(t.cols, n, reflect.ValueOf(r).Elem())
-		if n++; n == tableRows || t.full() {
+		if n++; n == size || t.full() {
 			err, n = t.group(n), 0
 		}
 		if err != nil {

@@ -35,7 +35,7 @@ func TestTableSchemas(t *testing.T) {
 	dir := t.TempDir()
 	for _, row := range []any{eventSchema{}, processRow{}, moduleRow{}, Rollup{}, Peer{}, allKinds{}} {
 		typ := reflect.TypeOf(row)
-		f, err := createTable(dir, typ.Name(), newZstd(zstd.SpeedFastest), columnsOf(typ), 8)
+		f, err := createTable(dir, typ.Name(), newZstd(zstd.SpeedFastest), columnsFor(columnsOf(typ), 8))
 		check(t, err)
 		check(t, f.close())
 		_, got, _ := strings.Cut(openParquet(t, filepath.Join(dir, typ.Name())).Schema().String(), "{")
@@ -68,7 +68,7 @@ func TestTableRoundTrip(t *testing.T) {
 				want[i] = allKinds{Time: anchor - int64(i)*977, ID: uint64(i%300) << 50, Count: int64(i), Base: ^uint64(i), Index: int32(-i), User: ^uint32(i % 5),
 					Port: uint32(65535 - i%9), Yes: i%3 == 0, Text: strings.Repeat("é", i%11), Long: strings.Repeat("x", i%2000), JSON: `{}`}
 			}
-			check(t, writeTable(dir, "t", newZstd(zstd.SpeedFastest), each(want)))
+			check(t, writeTable(dir, "t", newZstd(zstd.SpeedFastest), n, each(want)))
 			got := make([]allKinds, n+1)
 			r := parquet.NewGenericReader[allKinds](openParquet(t, filepath.Join(dir, "t")))
 			k, err := io.ReadFull(rowReader{r, got}, make([]byte, n+1))
@@ -98,7 +98,7 @@ func TestNulls(t *testing.T) {
 		C uint32 `parquet:"c,optional,dict"`
 	}
 	dir := t.TempDir()
-	f, err := createTable(dir, "t", newZstd(zstd.SpeedFastest), columnsOf(reflect.TypeFor[row]()), 8)
+	f, err := createTable(dir, "t", newZstd(zstd.SpeedFastest), columnsFor(columnsOf(reflect.TypeFor[row]()), 8))
 	check(t, err)
 	f.cols[0].page, f.cols[0].bounds = 3, true
 	f.cols[0].number(6, 66)

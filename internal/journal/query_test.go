@@ -193,7 +193,7 @@ func TestSummary(t *testing.T) {
 	check(t, err)
 	s, err := r.Summary(context.Background(), 0, 0)
 	check(t, err)
-	roll := newRollup()
+	var roll rollup
 	for _, e := range want {
 		roll.add(e)
 	}
@@ -209,7 +209,7 @@ func TestSummary(t *testing.T) {
 }
 
 func TestPeersBounded(t *testing.T) {
-	roll := newRollup()
+	var roll rollup
 	for i := range 3 * maxPeers {
 		roll.add(&activity.Event{Remote: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80), Rx: 1})
 	}

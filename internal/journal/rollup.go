@@ -44,13 +44,21 @@ type Peer struct {
 	Last    int64  `parquet:"last,timestamp(nanosecond)"`
 }
 
-type rollupKey struct {
-	hour    int64
-	process activity.ProcessID
-	service uint16
-	proto   activity.Proto
-	kind    activity.Kind
-	reason  activity.Reason
+// rollupKey is hour, process, and the rest of a Rollup's key packed: plain words,
+// which hash faster than a struct of parts.
+type rollupKey [3]uint64
+
+func rollupKeyOf(e *activity.Event) rollupKey {
+	k := rollupKey{uint64(e.Time - mod(e.Time, nsPerHour)), 0, uint64(e.Service())<<24 | uint64(e.Proto)<<16 | uint64(e.Kind)<<8 | uint64(e.Reason)}
+	if e.Process != nil {
+		k[1] = uint64(e.Process.ID)
+	}
+	return k
+}
+
+func (k rollupKey) row(t tally) Rollup {
+	return Rollup{int64(k[0]), activity.Proto(k[2] >> 16).String(), uint32(k[2] >> 24), k[1], activity.Kind(k[2] >> 8).String(), activity.Reason(k[2]).String(),
+		t.events, t.rx, t.tx, t.first, t.last}
 }
 
 type peerKey struct {
@@ -72,46 +80,63 @@ func (t *tally) add(u tally) {
 	t.events, t.rx, t.tx = t.events+u.events, t.rx+u.rx, t.tx+u.tx
 }
 
+// tallies counts by key. Keys and counts hold no pointers, which the garbage
+// collector would have to follow.
+type tallies[K comparable] struct {
+	index map[K]int32 // into list
+	list  []tally
+}
+
+// of returns the tally of k, to be used before the next call.
+func (c *tallies[K]) of(k K) *tally {
+	i, ok := c.index[k]
+	if !ok {
+		if c.index == nil {
+			c.index = make(map[K]int32)
+		}
+		i = int32(len(c.list))
+		c.index[k] = i
+		c.list = append(c.list, tally{})
+	}
+	return &c.list[i]
+}
+
+// reset forgets all, and keeps the memory.
+func (c *tallies[K]) reset() {
+	clear(c.index)
+	c.list = c.list[:0]
+}
+
 // rollup gathers both roll-ups of one segment. Its events come sorted by
 // service port, so that the same key follows itself often.
 type rollup struct {
-	keys  map[rollupKey]*tally
-	peers map[peerKey]*tally
+	keys  tallies[rollupKey]
+	peers tallies[peerKey]
 	rest  tally // of peers beyond maxTracked
-
-	key rollupKey // the key of at
-	at  *tally
 }
 
-func newRollup() *rollup {
-	return &rollup{keys: make(map[rollupKey]*tally), peers: make(map[peerKey]*tally)}
+func (r *rollup) reset() {
+	r.keys.reset()
+	r.peers.reset()
+	r.rest = tally{}
 }
 
 func (r *rollup) add(e *activity.Event) {
 	t := tally{events: 1, rx: e.Rx, tx: e.Tx, first: e.Time, last: e.Time}
-	k := rollupKey{hour: e.Time - mod(e.Time, nsPerHour), service: e.Service(), proto: e.Proto, kind: e.Kind, reason: e.Reason}
-	if e.Process != nil {
-		k.process = e.Process.ID
-	}
-	if r.at == nil || r.key != k {
-		r.key, r.at = k, entry(r.keys, k)
-	}
-	r.at.add(t)
+	k := rollupKeyOf(e)
+	r.keys.of(k).add(t)
 	if a := e.Remote.Addr(); a.IsValid() && !a.IsUnspecified() {
-		r.peer(peerKey{k.process, a.As16()}).add(t)
+		r.peer(peerKey{activity.ProcessID(k[1]), a.As16()}).add(t)
 	}
 }
 
 func (r *rollup) peer(k peerKey) *tally {
-	t := r.peers[k]
-	if t == nil {
-		if len(r.peers) >= maxTracked {
+	if len(r.peers.list) >= maxTracked {
+		if _, ok := r.peers.index[k]; !ok {
 			return &r.rest
 		}
-		t = new(tally)
-		r.peers[k] = t
 	}
-	return t
+	return r.peers.of(k)
 }
 
 const nsPerHour = int64(time.Hour)
@@ -124,20 +149,12 @@ func mod(v, m int64) int64 {
 	return v
 }
 
-func entry[K comparable](m map[K]*tally, k K) *tally {
-	t := m[k]
-	if t == nil {
-		t = new(tally)
-		m[k] = t
-	}
-	return t
-}
-
 func (r *rollup) write(dir string, codec *zstdCodec) error {
-	if err := writeTable(dir, rollupFile, codec, each(r.rows())); err != nil {
+	rows, peers := r.rows(), r.peerRows()
+	if err := writeTable(dir, rollupFile, codec, len(rows), each(rows)); err != nil {
 		return err
 	}
-	return writeTable(dir, peersFile, codec, each(r.peerRows()))
+	return writeTable(dir, peersFile, codec, len(peers), each(peers))
 }
 
 func each[T any](rows []T) func(yield func(*T) bool) {
@@ -151,10 +168,9 @@ func each[T any](rows []T) func(yield func(*T) bool) {
 }
 
 func (r *rollup) rows() []Rollup {
-	rows := make([]Rollup, 0, len(r.keys))
-	for k, t := range r.keys {
-		rows = append(rows, Rollup{k.hour, k.proto.String(), uint32(k.service), uint64(k.process), k.kind.String(), k.reason.String(),
-			t.events, t.rx, t.tx, t.first, t.last})
+	rows := make([]Rollup, 0, len(r.keys.list))
+	for k, i := range r.keys.index {
+		rows = append(rows, k.row(r.keys.list[i]))
 	}
 	slices.SortFunc(rows, compareRollups)
 	return rows
@@ -163,10 +179,11 @@ func (r *rollup) rows() []Rollup {
 // peerRows lists the most frequent peers, and the others together under no
 // process and no address.
 func (r *rollup) peerRows() []Peer {
-	rows := make([]Peer, 0, min(len(r.peers), maxPeers))
+	rows := make([]Peer, 0, min(len(r.peers.list), maxPeers))
 	least := r.leastFrequent()
 	rest := r.rest
-	for k, t := range r.peers {
+	for k, i := range r.peers.index {
+		t := &r.peers.list[i]
 		if t.events < least || len(rows) == maxPeers-1 {
 			rest.add(*t)
 			continue
@@ -185,8 +202,8 @@ func (r *rollup) peerRows() []Peer {
 // over 255 are told apart no further.
 func (r *rollup) leastFrequent() uint64 {
 	var with [256]int
-	for _, t := range r.peers {
-		with[min(t.events, 255)]++
+	for i := range r.peers.list {
+		with[min(r.peers.list[i].events, 255)]++
 	}
 	n := 0
 	for least := uint64(255); least > 0; least-- {

@@ -43,22 +43,51 @@ func (w *Writer) Seal(ctx context.Context) error {
 	return nil
 }
 
+// sealer is the memory that sealing takes. It is kept while segments follow
+// each other closely: to give it back each time would make the garbage collector
+// cost more than sealing itself.
+type sealer struct {
+	log   liveLog
+	order []uint64 // of the log's events, as rows
+	times []int64  // of the log's events
+	kit   *segmentKit
+}
+
 func (w *Writer) seal(ctx context.Context, name string) error {
-	l, err := readLive(filepath.Join(w.cfg.Dir, name))
-	if err != nil {
+	if w.sealer == nil {
+		w.sealer = &sealer{kit: newSegmentKit(zstd.SpeedFastest)}
+	}
+	z := w.sealer
+	if _, err := z.log.read(filepath.Join(w.cfg.Dir, name)); err != nil {
 		return err
 	}
-	order, ranges := l.order()
-	if len(order) == 0 {
+	if len(z.log.events) < w.cfg.SegmentRows { // a quiet machine, or the end
+		w.sealer = nil
+	}
+	ranges := z.sort(activity.DecodeEventHead)
+	if len(ranges) == 0 {
 		return w.removeEmpty(name)
 	}
+	err := w.sealAs(ctx, z, name, ranges)
+	if errors.Is(err, activity.ErrCorrupt) { // an event has a good head only: leave such out
+		ranges = z.sort(func(b []byte, e *activity.Event) error { return activity.DecodeEvent(b, e, z.log.process) })
+		if len(ranges) == 0 {
+			return w.removeEmpty(name)
+		}
+		err = w.sealAs(ctx, z, name, ranges)
+	}
+	return err
+}
+
+// sealAs makes a segment of the events in z's order.
+func (w *Writer) sealAs(ctx context.Context, z *sealer, name string, ranges []span64) error {
 	first := pos{ranges[0].Epoch, min(ranges[0].First, firstOf(name).seq)}
 	seg := segmentName(first, pos{ranges[0].Epoch, ranges[0].Last})
-	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, seg+tmpSuffix), newZstd(zstd.SpeedFastest))
+	s, err := newSegmentWriter(filepath.Join(w.cfg.Dir, seg+tmpSuffix), z.kit)
 	if err != nil {
 		return err
 	}
-	if err := l.writeTo(ctx, s, order, ranges); err != nil {
+	if err := z.writeTo(ctx, s, ranges); err != nil {
 		s.abandon()
 		return err
 	}
@@ -73,31 +102,38 @@ func firstOf(name string) pos {
 	return p.first
 }
 
-// order sorts the events for a segment. An event that doesn't decode is left
-// out: its frame's CRC was right, so it is the work of a later version.
-func (l *liveLog) order() (order []sortedEvent, ranges []span64) {
-	order = make([]sortedEvent, 0, len(l.events))
+// sort orders the events for a segment. One that doesn't decode is left out: its
+// frame's CRC was right, so it is the work of a later version.
+func (z *sealer) sort(decode func([]byte, *activity.Event) error) (ranges []span64) {
+	z.order, z.times = slices.Grow(z.order[:0], len(z.log.events)), slices.Grow(z.times[:0], len(z.log.events))
 	var e activity.Event
-	for i := range l.events {
-		if l.event(i, &e) != nil {
+	for i, at := range z.log.events {
+		err := decode(z.log.data[at.from:at.to], &e)
+		z.times = append(z.times, e.Time)
+		if err != nil {
 			continue
 		}
-		k := keyOf(&e, 0)
-		order = append(order, sortedEvent{k.time, k.group, int32(i)})
-		ranges = addPos(ranges, pos{l.head.first.epoch, e.Seq}, e.Time)
+		z.order = append(z.order, uint64(groupOf(&e))<<32|uint64(i))
+		ranges = addPos(ranges, pos{z.log.head.first.epoch, e.Seq}, e.Time)
 	}
-	slices.SortFunc(order, func(a, b sortedEvent) int {
-		return cmp.Or(cmp.Compare(a.group, b.group), cmp.Compare(a.time, b.time), cmp.Compare(a.i, b.i))
-	})
-	return order, ranges
+	slices.Sort(z.order)
+	z.sortTimes()
+	return ranges
 }
 
-// sortedEvent is an event's sortKey, and its index in the live log, whose order
-// is that of positions: 16 bytes, as there is one for each event in memory.
-type sortedEvent struct {
-	time  int64
-	group uint32
-	i     int32
+// sortTimes orders the events of each group, which are in the log's order, by
+// time: that is the same but where the wall clock was set back.
+func (z *sealer) sortTimes() {
+	time := func(o uint64) int64 { return z.times[uint32(o)] }
+	for from, to := 0, 0; from < len(z.order); from = to {
+		ordered := true
+		for to = from + 1; to < len(z.order) && z.order[to]>>32 == z.order[from]>>32; to++ {
+			ordered = ordered && time(z.order[to-1]) <= time(z.order[to])
+		}
+		if !ordered {
+			slices.SortStableFunc(z.order[from:to], func(a, b uint64) int { return cmp.Compare(time(a), time(b)) })
+		}
+	}
 }
 
 func (k sortKey) compare(l sortKey) int {
@@ -110,20 +146,19 @@ func (k sortKey) compare(l sortKey) int {
 	return k.at.compare(l.at)
 }
 
-func (l *liveLog) writeTo(ctx context.Context, s *segmentWriter, order []sortedEvent, ranges []span64) error {
-	for n, o := range order {
+func (z *sealer) writeTo(ctx context.Context, s *segmentWriter, ranges []span64) error {
+	for n, o := range z.order {
 		if n%4096 == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err := l.event(int(o.i), s.slot()); err != nil {
+		if err := z.log.event(int(uint32(o)), s.slot()); err != nil {
 			return err
 		}
-		if err := s.add(l.head.first.epoch); err != nil {
+		if err := s.add(z.log.head.first.epoch); err != nil {
 			return err
 		}
 	}
-	l.events = nil // the tables need the room
-	return s.finish(ranges, l.procs, l.eachModules)
+	return s.finish(ranges, z.log.procs, z.log.eachModules)
 }
 
 // commit gives a finished segment its name and its chain record. Until the

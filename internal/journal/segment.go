@@ -58,11 +58,15 @@ type sortKey struct {
 }
 
 func keyOf(e *activity.Event, epoch uint64) sortKey {
-	k := sortKey{group: uint32(e.Service()), time: e.Time, at: pos{epoch, e.Seq}}
+	return sortKey{group: groupOf(e), time: e.Time, at: pos{epoch, e.Seq}}
+}
+
+func groupOf(e *activity.Event) uint32 {
+	g := uint32(e.Service())
 	if mixed(e) {
-		k.group |= 1 << 16
+		g |= 1 << 16
 	}
-	return k
+	return g
 }
 
 // zstdCodec compresses pages of at most some tens of KiB with little memory: the
@@ -92,40 +96,56 @@ const pageRows = 2048
 // segmentWriter writes a segment's events, in the order of sortKey, into a
 // directory of a temporary name.
 type segmentWriter struct {
+	*segmentKit
 	dir   string
-	codec *zstdCodec
 	t     *tableFile
-	words *vocabulary
 	event activity.Event
 	n     int // rows set in the row group
 	rows  int64
 	mixed int64
-	roll  *rollup
 	from  int64
 	to    int64
 }
 
-// newSegmentWriter begins a segment in dir, which it creates. What an earlier
-// try left there goes.
-func newSegmentWriter(dir string, codec *zstdCodec) (*segmentWriter, error) {
-	if err := os.RemoveAll(dir); err != nil {
-		return nil, fmt.Errorf("write segment: %w", err)
-	}
-	if err := os.Mkdir(dir, dirMode); err != nil {
-		return nil, fmt.Errorf("write segment: %w", err)
-	}
-	t, err := createTable(dir, eventsFile, codec, columnsOf(reflect.TypeFor[eventSchema]()), rowGroup)
-	if err != nil {
-		return nil, err
-	}
-	for i, c := range t.cols {
+// segmentKit is the memory that writing a segment takes, for one segment after
+// the other.
+type segmentKit struct {
+	codec *zstdCodec
+	cols  []*column // of eventSchema
+	words *vocabulary
+	roll  rollup
+}
+
+func newSegmentKit(level zstd.EncoderLevel) *segmentKit {
+	k := &segmentKit{codec: newZstd(level), cols: columnsFor(columnsOf(reflect.TypeFor[eventSchema]()), rowGroup), words: newVocabulary()}
+	for i, c := range k.cols {
 		if !c.columnSpec.dict {
 			c.page = pageRows
 		}
 		c.bounds = i == colTime || i == colSeq || i == colService
 		c.bloom = i == colLocalIP || i == colRemoteIP
 	}
-	return &segmentWriter{dir: dir, codec: codec, t: t, words: newVocabulary(), roll: newRollup(), mixed: -1}, nil
+	return k
+}
+
+// newSegmentWriter begins a segment in dir, which it creates. What an earlier
+// try left there goes.
+func newSegmentWriter(dir string, kit *segmentKit) (*segmentWriter, error) {
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, fmt.Errorf("write segment: %w", err)
+	}
+	if err := os.Mkdir(dir, dirMode); err != nil {
+		return nil, fmt.Errorf("write segment: %w", err)
+	}
+	kit.roll.reset()
+	for _, c := range kit.cols {
+		c.reset()
+	}
+	t, err := createTable(dir, eventsFile, kit.codec, kit.cols)
+	if err != nil {
+		return nil, err
+	}
+	return &segmentWriter{segmentKit: kit, dir: dir, t: t, mixed: -1}, nil
 }
 
 // slot returns where the next event is to be put, before add takes it.
@@ -174,14 +194,13 @@ func (s *segmentWriter) finish(ranges []span64, procs map[activity.ProcessID]*ac
 		s.t.set(kv[0], kv[1])
 	}
 	err = s.t.close()
-	s.t, s.words = nil, nil // what follows needs room
+	s.t = nil
 	if err != nil {
 		return fmt.Errorf("write segment: %w", err)
 	}
 	if err := s.roll.write(s.dir, s.codec); err != nil {
 		return err
 	}
-	s.roll = nil
 	if err := writeProcesses(s.dir, s.codec, procs); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -25,7 +26,7 @@ func (r *Reader) Summary(ctx context.Context, from, to int64) (*Summary, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := summing{from: from, to: to, keys: make(map[Rollup]*tally), peers: make(map[Peer]*tally), procs: make(map[activity.ProcessID]*activity.Process)}
+	s := summing{from: from, to: to, procs: make(map[activity.ProcessID]*activity.Process)}
 	var errs []error
 	for _, p := range l.pieces {
 		if err := ctx.Err(); err != nil {
@@ -43,8 +44,8 @@ func (r *Reader) Summary(ctx context.Context, from, to int64) (*Summary, error) 
 // summing adds roll-ups up. Keys are rows without their numbers.
 type summing struct {
 	from, to int64
-	keys     map[Rollup]*tally
-	peers    map[Peer]*tally
+	keys     tallies[Rollup]
+	peers    tallies[Peer]
 	procs    map[activity.ProcessID]*activity.Process
 }
 
@@ -80,7 +81,7 @@ func (s *summing) live(path string) error {
 	if err != nil {
 		return err
 	}
-	roll := newRollup()
+	var roll rollup
 	var e activity.Event
 	for i := range l.events {
 		if l.event(i, &e) == nil && s.wants(e.Time-mod(e.Time, nsPerHour)) {
@@ -108,22 +109,24 @@ func (s *summing) learn(procs map[activity.ProcessID]*activity.Process) {
 func (s *summing) rollup(r Rollup) {
 	t := tally{r.Events, r.Rx, r.Tx, r.First, r.Last}
 	r.Events, r.Rx, r.Tx, r.First, r.Last = 0, 0, 0, 0, 0
-	entry(s.keys, r).add(t)
+	s.keys.of(r).add(t)
 }
 
 func (s *summing) peer(p Peer) {
 	t := tally{p.Events, p.Rx, p.Tx, p.First, p.Last}
 	p.Events, p.Rx, p.Tx, p.First, p.Last = 0, 0, 0, 0, 0
-	entry(s.peers, p).add(t)
+	s.peers.of(p).add(t)
 }
 
 func (s *summing) summary() *Summary {
 	out := &Summary{Processes: s.procs}
-	for r, t := range s.keys {
+	for r, i := range s.keys.index {
+		t := &s.keys.list[i]
 		r.Events, r.Rx, r.Tx, r.First, r.Last = t.events, t.rx, t.tx, t.first, t.last
 		out.Rollups = append(out.Rollups, r)
 	}
-	for p, t := range s.peers {
+	for p, i := range s.peers.index {
+		t := &s.peers.list[i]
 		p.Events, p.Rx, p.Tx, p.First, p.Last = t.events, t.rx, t.tx, t.first, t.last
 		out.Peers = append(out.Peers, p)
 	}
@@ -132,9 +135,13 @@ func (s *summing) summary() *Summary {
 	return out
 }
 
+// compareRollups looks at the words only where the numbers are the same: they
+// cost more to compare.
 func compareRollups(a, b Rollup) int {
-	return cmp.Or(cmp.Compare(a.Service, b.Service), cmp.Compare(a.Proto, b.Proto), cmp.Compare(a.Process, b.Process),
-		cmp.Compare(a.Hour, b.Hour), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Reason, b.Reason))
+	if c := cmp.Or(cmp.Compare(a.Service, b.Service), strings.Compare(a.Proto, b.Proto), cmp.Compare(a.Process, b.Process), cmp.Compare(a.Hour, b.Hour)); c != 0 {
+		return c
+	}
+	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Reason, b.Reason))
 }
 
 func comparePeers(a, b Peer) int {

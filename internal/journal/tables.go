@@ -215,7 +215,7 @@ func sortedValues[K cmp.Ordered, V any](m map[K]V) []V {
 }
 
 func writeProcesses(dir string, codec *zstdCodec, procs map[activity.ProcessID]*activity.Process) error {
-	return writeTable(dir, processesFile, codec, func(yield func(*processRow) bool) {
+	return writeTable(dir, processesFile, codec, len(procs), func(yield func(*processRow) bool) {
 		for _, p := range sortedValues(procs) {
 			if r := rowOfProcess(p); !yield(&r) {
 				return
@@ -237,7 +237,7 @@ func readProcesses(dir string) (map[activity.ProcessID]*activity.Process, error)
 }
 
 func writeModules(dir string, codec *zstdCodec, sets iter.Seq[*activity.ModuleSet]) error {
-	return writeTable(dir, modulesFile, codec, func(yield func(*moduleRow) bool) {
+	return writeTable(dir, modulesFile, codec, tableRows, func(yield func(*moduleRow) bool) {
 		for s := range sets {
 			if len(s.Modules) == 0 && !yield(&moduleRow{Modules: uint64(s.ID), Index: -1}) {
 				return

@@ -90,7 +90,8 @@ type Writer struct {
 	mu      sync.Mutex
 	rotated []string // guarded by mu: names of live logs to seal, oldest first
 
-	sealing sync.Mutex    // one of Seal, Merge, Retain at a time
+	sealing sync.Mutex    // one of Seal, Merge, Retain at a time; guards sealer
+	sealer  *sealer       // of the latest segment, if the next is to follow soon
 	syncing sync.Mutex    // one Sync at a time; guards synced
 	written atomic.Uint64 // bytes given to the kernel in all
 	synced  uint64        // of them on the disk
