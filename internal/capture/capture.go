@@ -50,5 +50,6 @@ func Open(cfg Config) (Source, error) {
 }
 
 // Snapshot yields every socket open now, with its holders where this user may
-// see them, from the kernel's tables and without a recorder.
+// see them, from the kernel's tables and without a recorder. They are the
+// caller's to keep.
 func Snapshot(yield func(*activity.Socket) bool) error { return snapshot(yield) }

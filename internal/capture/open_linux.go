@@ -72,6 +72,14 @@ func snapshot(yield func(*activity.Socket) bool) error {
 	if err := bpf.Snapshot(yield); err == nil {
 		return nil
 	}
-	_, err := sockdiag.Snapshot(sockdiag.Config{}, yield)
+	return tables(yield)
+}
+
+// tables is the snapshot that any user may take.
+func tables(yield func(*activity.Socket) bool) error {
+	_, err := sockdiag.Snapshot(sockdiag.Config{}, func(s *activity.Socket) bool {
+		c := *s // sockdiag uses it again for the next
+		return yield(&c)
+	})
 	return err
 }

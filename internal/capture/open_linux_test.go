@@ -2,8 +2,11 @@ package capture
 
 import (
 	"errors"
+	"net"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/capture/bpf"
@@ -50,5 +53,40 @@ func TestExplain(t *testing.T) {
 	}
 	if got := explain(errors.New("anything")); got == "" {
 		t.Error("an unknown failure has no words")
+	}
+}
+
+// TestSnapshotIsTheCallers: whichever way the kernel is asked, the sockets that
+// were handed over stay what they are.
+func TestSnapshotIsTheCallers(t *testing.T) {
+	testutil.Root(t, "a network namespace")
+	ns := testutil.NewNetNS(t)
+	want := map[string]bool{}
+	ns.Do(func() {
+		for range 3 {
+			l, err := net.Listen("tcp4", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			want[l.Addr().String()] = true
+		}
+	})
+	for how, snapshot := range map[string]func(func(*activity.Socket) bool) error{"best": Snapshot, "tables": tables} {
+		var kept []*activity.Socket
+		ns.Do(func() {
+			if err := snapshot(func(s *activity.Socket) bool { kept = append(kept, s); return true }); err != nil {
+				t.Errorf("%s: %v", how, err)
+			}
+		})
+		got := map[string]bool{}
+		for _, s := range kept {
+			if s.NetNS == uint32(ns.Inode) {
+				got[s.Local.String()] = true
+			}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: -want +got\n%s", how, d)
+		}
 	}
 }

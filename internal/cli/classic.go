@@ -75,8 +75,13 @@ func (r *recording) whole(ctx context.Context, p *activity.Process) *activity.Pr
 }
 
 // sockets is the recorder's table; nil while it is stopping.
-func (r *recording) sockets() []activity.Socket {
-	socks, _ := r.rec.Sockets(context.Background())
+func (r *recording) sockets() (socks []activity.Socket) {
+	for s, err := range r.rec.Sockets(context.Background()) {
+		if err != nil {
+			return nil
+		}
+		socks = append(socks, *s)
+	}
 	return socks
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"math/rand/v2"
 	"net/netip"
 	"testing"
 
@@ -10,14 +11,14 @@ import (
 )
 
 func TestSortSockets(t *testing.T) {
-	sock := func(cookie uint64, proto activity.Proto, state activity.State, local, remote string) activity.Socket {
-		s := activity.Socket{Cookie: cookie, Proto: proto, State: state, Local: netip.MustParseAddrPort(local)}
+	sock := func(cookie uint64, proto activity.Proto, state activity.State, local, remote string) *activity.Socket {
+		s := &activity.Socket{Cookie: cookie, Proto: proto, State: state, Local: netip.MustParseAddrPort(local)}
 		if remote != "" {
 			s.Remote = netip.MustParseAddrPort(remote)
 		}
 		return s
 	}
-	socks := []activity.Socket{
+	socks := []*activity.Socket{
 		sock(6, activity.TCP, activity.StateEstablished, "10.0.0.1:22", "10.0.0.9:50000"),
 		sock(4, activity.UDP, activity.StateBound, "0.0.0.0:53", ""),
 		sock(5, activity.TCP, activity.StateEstablished, "10.0.0.1:22", "10.0.0.9:40000"),
@@ -32,6 +33,28 @@ func TestSortSockets(t *testing.T) {
 	}
 	if d := cmp.Diff([]uint64{1, 2, 3, 4, 5, 6}, got); d != "" {
 		t.Errorf("listeners and UDP by port, then connections: -want +got\n%s", d)
+	}
+}
+
+// TestSortKeys: the keys agree with the comparison that they stand for.
+func TestSortKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	ends := []netip.AddrPort{{}}
+	for _, ip := range []string{"0.0.0.0", "127.0.0.1", "10.0.0.1", "10.0.0.2", "255.255.255.255", "::", "::1", "2001:db8::1", "2001:db8::2", "ffff::"} {
+		for _, port := range []uint16{0, 1, 22, 8080, 65535} {
+			ends = append(ends, netip.AddrPortFrom(netip.MustParseAddr(ip), port))
+		}
+	}
+	var socks []*activity.Socket
+	for i := range 3000 {
+		socks = append(socks, &activity.Socket{Cookie: uint64(i), Proto: []activity.Proto{activity.TCP, activity.UDP}[r.IntN(2)],
+			State: activity.State(1 + r.IntN(12)), Local: ends[r.IntN(len(ends))], Remote: ends[r.IntN(len(ends))]})
+	}
+	sortSockets(socks)
+	for i := range len(socks) - 1 {
+		if a, b := socks[i], socks[i+1]; compareSockets(a, b) >= 0 {
+			t.Fatalf("%v %v %v %v comes before %v %v %v %v", a.Proto, a.State, a.Local, a.Remote, b.Proto, b.State, b.Local, b.Remote)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"iter"
 	"os"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -36,7 +37,9 @@ func (v resolver) Deep(ctx context.Context, p *activity.Process) (*activity.Proc
 // answers gives the control socket's clients what they ask for.
 type answers struct{ r *recording }
 
-func (a answers) Sockets() ([]activity.Socket, error) { return a.r.rec.Sockets(context.Background()) }
+func (a answers) Sockets() iter.Seq2[*activity.Socket, error] {
+	return a.r.rec.Sockets(context.Background())
+}
 
 func (a answers) Modules(id activity.ModuleSetID) *activity.ModuleSet { return a.r.found.moduleSet(id) }
 

@@ -76,11 +76,20 @@ type recorder struct {
 	onList func()
 }
 
-func (r *recorder) Sockets() ([]activity.Socket, error) {
-	if r.onList != nil {
-		r.onList()
+func (r *recorder) Sockets() iter.Seq2[*activity.Socket, error] {
+	return func(yield func(*activity.Socket, error) bool) {
+		if r.onList != nil {
+			r.onList()
+		}
+		for i := range r.socks {
+			if !yield(&r.socks[i], nil) {
+				return
+			}
+		}
+		if r.err != nil {
+			yield(nil, r.err)
+		}
 	}
-	return r.socks, r.err
 }
 func (r *recorder) Status() (any, error) { return map[string]any{"events": 7}, r.err }
 func (r *recorder) Modules(id activity.ModuleSetID) *activity.ModuleSet {

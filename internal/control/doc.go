@@ -9,6 +9,7 @@ package control
 
 import (
 	"errors"
+	"iter"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -16,9 +17,10 @@ import (
 // Handler answers for the recorder. Its methods are called from the server's
 // goroutines, several at a time.
 type Handler interface {
-	// Sockets returns the recorder's table. The server only reads it, and only
-	// until the answer is sent; the processes in it are immutable.
-	Sockets() ([]activity.Socket, error)
+	// Sockets yields the recorder's table. Each is the server's to read until
+	// the next, the processes in it are immutable, and an error is the last
+	// thing that is yielded.
+	Sockets() iter.Seq2[*activity.Socket, error]
 	// Status returns what status answers; it is sent as JSON.
 	Status() (any, error)
 	// Modules returns an interned module set, or nil when it is not known.

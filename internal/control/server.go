@@ -262,15 +262,14 @@ func (s *Server) request(ctx context.Context, c *conn, h Handler, typ byte, payl
 }
 
 // list sends the table in frames of batchBytes, so that the client decodes the
-// first while the next are encoded: 50,000 sockets take 10 to 15 ms in all.
+// first while the next are encoded.
 func (s *Server) list(c *conn, h Handler) error {
-	socks, err := h.Sockets()
-	if err != nil {
-		return err
-	}
 	out := newSender(c, frameSockets)
-	for i := range socks {
-		if err := out.socket(&socks[i]); err != nil {
+	for k, err := range h.Sockets() {
+		if err != nil {
+			return err
+		}
+		if err := out.socket(k); err != nil {
 			return err
 		}
 	}

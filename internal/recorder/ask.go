@@ -3,6 +3,9 @@ package recorder
 import (
 	"context"
 	"errors"
+	"iter"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -45,22 +48,55 @@ func (r *Recorder) do(ctx context.Context, f func()) error {
 	}
 }
 
-// Sockets returns the table of open sockets. It may be called from any
-// goroutine while Run runs; ctx bounds the wait.
-func (r *Recorder) Sockets(ctx context.Context) (socks []activity.Socket, err error) {
-	err = r.do(ctx, func() { socks = r.sockets() })
-	return socks, err
+// socketsAtOnce is how many sockets are copied from the table between two
+// batches of events: some 2 ms of the recorder's time. Smaller parts cost a turn
+// of the recorder each.
+const socketsAtOnce = 8192
+
+// Sockets yields the sockets that are open, in parts: who asks works on one
+// part while the recorder records on, and neither holds the whole table twice.
+// Each is as the table had it when its part was taken; sockets that open
+// meanwhile are not among them, nor those that close before their turn. They
+// are valid until the next. It may be called from any goroutine while Run runs;
+// ctx bounds the wait, and an error is the last thing that is yielded.
+func (r *Recorder) Sockets(ctx context.Context) iter.Seq2[*activity.Socket, error] {
+	return func(yield func(*activity.Socket, error) bool) {
+		var cookies []uint64
+		err := r.do(ctx, func() { cookies = r.cookies() })
+		part := make([]activity.Socket, 0, min(len(cookies), socketsAtOnce))
+		for err == nil && len(cookies) > 0 {
+			n := min(len(cookies), socketsAtOnce)
+			err = r.do(ctx, func() { part = r.sockets(part[:0], cookies[:n]) })
+			cookies = cookies[n:]
+			for i := range part {
+				if err == nil && !yield(&part[i], nil) {
+					return
+				}
+			}
+		}
+		if err != nil {
+			yield(nil, err)
+		}
+	}
 }
 
-func (r *Recorder) sockets() []activity.Socket {
-	socks := make([]activity.Socket, 0, len(r.table.byCookie))
-	for _, s := range r.table.byCookie {
-		k := s.describe()
-		k.Others = r.others(s, s.owner)
-		socks = append(socks, k)
+func (r *Recorder) cookies() []uint64 { return slices.Collect(maps.Keys(r.table.byCookie)) }
+
+// sockets appends those of cookies that are open still.
+func (r *Recorder) sockets(to []activity.Socket, cookies []uint64) []activity.Socket {
+	for _, c := range cookies {
+		if s := r.table.byCookie[c]; s != nil {
+			k := s.describe()
+			k.Others = r.others(s, s.owner)
+			to = append(to, k)
+		}
 	}
-	return socks
+	return to
 }
+
+// Open returns how many sockets were open at the last full second. It does not
+// wake the recorder.
+func (r *Recorder) Open() int { return int(r.open.Load()) }
 
 // Of returns the sockets that one process owns. It may be called from any
 // goroutine while Run runs; ctx bounds the wait.

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -115,6 +116,7 @@ type Recorder struct {
 	holdersWanted                   bool
 	passCost                        time.Duration
 	lastErr                         string
+	open                            atomic.Int64 // what Open returns
 }
 
 // New returns a recorder that is ready to run.
@@ -193,7 +195,7 @@ func (r *Recorder) begin() {
 	r.settle()
 	r.flush()
 	if r.cfg.Start != nil {
-		r.cfg.Start(r.sockets())
+		r.cfg.Start(r.sockets(nil, r.cookies()))
 	}
 	now := r.cfg.Now()
 	r.nextTick, r.nextPass = now.Add(time.Second), now.Add(r.cfg.Reconcile)
@@ -266,6 +268,7 @@ func (r *Recorder) drain() {
 // tick does once a second what is due: losses, the clock, reconciliation, the
 // search for holders, and facts that came back.
 func (r *Recorder) tick(now time.Time) {
+	r.open.Store(int64(len(r.table.byCookie)))
 	r.checkLoss(now)
 	if e := r.cover.clock(now); e != nil {
 		r.append(e)

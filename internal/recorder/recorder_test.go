@@ -402,7 +402,7 @@ func testOwnerExitsAndItsSocketLivesOn(t *testing.T) {
 		src.Open = []activity.Socket{{Cookie: 1, Proto: activity.TCP, State: activity.StateListen, Holders: []activity.ProcessKey{heir}}}
 		src.Feed(activity.Observation{What: activity.WhatExit, Key: key(1)})
 		time.Sleep(3 * time.Second)
-		socks, err := r.Sockets(t.Context())
+		socks, err := tableOf(r)
 		if err != nil || len(socks) != 1 || socks[0].Process == nil || socks[0].Process.Name != "child" {
 			t.Errorf("table after the parent's exit: %+v, %v", socks, err)
 		}
@@ -449,7 +449,7 @@ func testSlowFacts(t *testing.T) {
 	}
 	record(t, Config{Source: src, Resolver: people{deep: deep}}, m, func(r *Recorder) {
 		time.Sleep(4 * time.Second)
-		socks, err := r.Sockets(t.Context())
+		socks, err := tableOf(r)
 		if err != nil || len(socks) != 1 || socks[0].Process.ExeSHA256 != "abc" {
 			t.Errorf("the table does not tell what was found out: %+v, %v", socks, err)
 		}
@@ -475,7 +475,7 @@ func testQuestionsEndWithTheRecorder(t *testing.T) {
 			t.Errorf("status %+v, %v", st, err)
 		}
 	})
-	if _, err := rec.Sockets(context.Background()); !errors.Is(err, errStopped) {
+	if _, err := tableOf(rec); !errors.Is(err, errStopped) {
 		t.Errorf("a question after the end: %v", err)
 	}
 }
@@ -544,4 +544,54 @@ func testLateEndingIsToldOnce(t *testing.T) {
 	if d := cmp.Diff([]string{"close observed 10.0.0.1:2 a"}, m.told(activity.KindClose)); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
+}
+
+func TestLargeTable(t *testing.T) { synctest.Test(t, testLargeTable) }
+
+// The table comes in parts, and what closes between them is left out.
+func testLargeTable(t *testing.T) {
+	const sockets = 2*socketsAtOnce + 7
+	src := testutil.NewSource(announce(1, "busy"))
+	for i := range uint64(sockets) {
+		src.Feed(happens(activity.KindAccept, i+1, 1, "10.0.0.1:80"))
+	}
+	record(t, Config{Source: src}, &memory{}, func(r *Recorder) {
+		time.Sleep(3 * time.Second)
+		if n := r.Open(); n != sockets {
+			t.Errorf("%d open, want %d", n, sockets)
+		}
+		seen := map[uint64]bool{}
+		for s, err := range r.Sockets(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(seen) == 0 { // all but the first part
+				for i := range uint64(sockets) {
+					src.Feed(happens(activity.KindClose, i+1, 1, "10.0.0.1:80"))
+				}
+				time.Sleep(time.Second)
+			}
+			if seen[s.Cookie] {
+				t.Errorf("socket %d twice", s.Cookie)
+			}
+			seen[s.Cookie] = true
+		}
+		if len(seen) != socketsAtOnce {
+			t.Errorf("%d sockets told of, want those of the first part, %d", len(seen), socketsAtOnce)
+		}
+		for range r.Sockets(t.Context()) {
+			t.Error("a socket in an empty table")
+		}
+	})
+}
+
+// tableOf collects the table of a recorder that runs.
+func tableOf(r *Recorder) (socks []activity.Socket, err error) {
+	for s, err := range r.Sockets(context.Background()) {
+		if err != nil {
+			return socks, err
+		}
+		socks = append(socks, *s)
+	}
+	return socks, nil
 }

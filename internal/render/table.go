@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"time"
 
@@ -52,17 +53,18 @@ func layouts() []layout {
 // than the table, long texts are cut with an ellipsis, and below 100 columns
 // states and times are short and the last columns go; from 28 columns on no line is
 // wider than opt.Width.
-func AppendSockets(b []byte, sockets []activity.Socket, opt Options) []byte {
-	t := table{opt: &opt, pal: newPalette(opt.Color), cells: make([]span, 0, len(sockets)*numColumns), gap: 2}
+func AppendSockets(b []byte, sockets []*activity.Socket, opt Options) []byte {
+	t := table{opt: &opt, pal: newPalette(opt.Color), gap: 2,
+		text: make([]byte, 0, len(sockets)*100), cells: make([]span, 0, len(sockets)*numColumns), states: make([]activity.State, 0, len(sockets))}
 	if opt.Width > 0 && opt.Width < 100 {
 		t.narrow, t.gap = true, 1
 	}
 	t.today = opt.Now.In(opt.zone()).Format(time.DateOnly)
-	for i := range sockets {
-		t.add(&sockets[i])
+	for _, s := range sockets {
+		t.add(s)
 	}
 	t.fit()
-	return t.append(b)
+	return t.append(slices.Grow(b, (len(sockets)+1)*(t.total()+1)))
 }
 
 // span is a cell's text in table.text, and its width on a terminal.
@@ -77,17 +79,23 @@ type table struct {
 	cells  []span
 	width  [numColumns]int // what the column needs, then what it gets; 0 left out
 	states []activity.State
+	last   *activity.Socket // of the row before
 	narrow bool
 	gap    int // columns between two columns
 }
 
-func (t *table) cell(col int, f func(b []byte) []byte) {
+// put makes the next cell of what text has more than t.text, which it is
+// appended to.
+func (t *table) put(col int, text []byte) {
 	from := len(t.text)
-	t.text = f(t.text)
-	w := width(t.text[from:])
+	w := width(text[from:])
+	t.text = text
 	t.width[col] = max(t.width[col], w)
-	t.cells = append(t.cells, span{int32(from), int32(len(t.text)), int32(w)})
+	t.cells = append(t.cells, span{int32(from), int32(len(text)), int32(w)})
 }
+
+// again repeats a cell of the row before.
+func (t *table) again() { t.cells = append(t.cells, t.cells[len(t.cells)-numColumns]) }
 
 // width counts terminal columns: wide glyphs are two, combining marks none.
 func width(b []byte) int {
@@ -100,36 +108,54 @@ func width(b []byte) int {
 }
 
 func (t *table) add(s *activity.Socket) {
-	p := known(s.Process)
 	t.states = append(t.states, s.State)
-	t.cell(colProto, func(b []byte) []byte { return append(b, protoWord(s.Proto)...) })
-	t.cell(colLocal, func(b []byte) []byte { return appendAddr(b, s.Local, true) })
-	t.cell(colRemote, func(b []byte) []byte {
-		if !hasRemote(s.Remote) {
-			return b
-		}
-		return appendAddr(b, s.Remote, true)
-	})
-	t.cell(colState, func(b []byte) []byte { return append(b, t.state(s.State)...) })
-	t.cell(colProcess, func(b []byte) []byte { return appendProcessCell(b, s, p) })
-	t.cell(colUser, func(b []byte) []byte {
-		switch {
-		case p != nil && p.User != "":
-			return appendSafe(b, p.User)
-		case p != nil && p.UID != activity.NoID:
-			return strconv.AppendUint(b, uint64(p.UID), 10)
-		case s.UID != activity.NoID:
-			return strconv.AppendUint(b, uint64(s.UID), 10)
-		}
-		return append(b, '?')
-	})
-	t.cell(colPlace, func(b []byte) []byte {
-		if p == nil {
-			return b
-		}
-		return appendPlace(b, p, "")
-	})
-	t.cell(colSince, func(b []byte) []byte { return t.since(b, s.Since) })
+	t.put(colProto, append(t.text, protoWord(s.Proto)...))
+	t.put(colLocal, appendAddr(t.text, s.Local, true))
+	if hasRemote(s.Remote) {
+		t.put(colRemote, appendAddr(t.text, s.Remote, true))
+	} else {
+		t.put(colRemote, t.text)
+	}
+	t.put(colState, append(t.text, t.state(s.State)...))
+	t.addOwner(s)
+	if before := t.last; before != nil && s.Since/1e9 == before.Since/1e9 && (s.Since == 0) == (before.Since == 0) {
+		t.again()
+	} else {
+		t.put(colSince, t.since(t.text, s.Since))
+	}
+	t.last = s
+}
+
+// addOwner adds the cells of process, user, and unit or container. Of a busy
+// server most rows have those of the row before.
+func (t *table) addOwner(s *activity.Socket) {
+	p := known(s.Process)
+	if before := t.last; p != nil && before != nil && p == before.Process && s.Owner == before.Owner &&
+		len(s.Others) == len(before.Others) && len(s.Holders) == len(before.Holders) {
+		t.again()
+		t.again()
+		t.again()
+		return
+	}
+	t.put(colProcess, appendProcessCell(t.text, s, p))
+	t.put(colUser, appendUserCell(t.text, s, p))
+	if p != nil {
+		t.put(colPlace, appendPlace(t.text, p, ""))
+	} else {
+		t.put(colPlace, t.text)
+	}
+}
+
+func appendUserCell(b []byte, s *activity.Socket, p *activity.Process) []byte {
+	switch {
+	case p != nil && p.User != "":
+		return appendSafe(b, p.User)
+	case p != nil && p.UID != activity.NoID:
+		return strconv.AppendUint(b, uint64(p.UID), 10)
+	case s.UID != activity.NoID:
+		return strconv.AppendUint(b, uint64(s.UID), 10)
+	}
+	return append(b, '?')
 }
 
 // appendProcessCell appends "nginx(811)+4": the owner, and how many more

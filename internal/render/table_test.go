@@ -101,9 +101,9 @@ func TestAnyWidth(t *testing.T) {
 		return netip.AddrPortFrom(a, uint16(r.IntN(65536)))
 	}
 	for w := 28; w < 200; w++ {
-		sockets := make([]activity.Socket, r.IntN(20))
+		sockets := make([]*activity.Socket, r.IntN(20))
 		for i := range sockets {
-			s := activity.Socket{Proto: activity.TCP, State: activity.State(1 + r.IntN(12)), Local: end(), Since: int64(r.IntN(5)) * 1e18}
+			s := &activity.Socket{Proto: activity.TCP, State: activity.State(1 + r.IntN(12)), Local: end(), Since: int64(r.IntN(5)) * 1e18}
 			if r.IntN(2) == 0 {
 				s.Remote = end()
 			}
@@ -155,7 +155,7 @@ func TestCSVQuoting(t *testing.T) {
 func ExampleAppendSockets() {
 	sshd := &activity.Process{Name: "sshd", Key: activity.ProcessKey{PID: 700}, User: "root", Unit: activity.Unit{Name: "ssh.service"}}
 	now := time.Date(2026, 11, 24, 20, 0, 0, 0, time.UTC)
-	fmt.Print(string(AppendSockets(nil, []activity.Socket{{Proto: activity.TCP, State: activity.StateListen, Local: netip.MustParseAddrPort("[::]:22"),
+	fmt.Print(string(AppendSockets(nil, []*activity.Socket{{Proto: activity.TCP, State: activity.StateListen, Local: netip.MustParseAddrPort("[::]:22"),
 		Process: sshd, Owner: sshd.Key, Since: now.Add(-50 * time.Hour).UnixNano()}}, Options{Width: 80, Now: now})))
 	// Output:
 	// PROTO LOCAL STATE  PROCESS   USER UNIT/CONTAINER SINCE

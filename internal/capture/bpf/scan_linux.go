@@ -80,52 +80,88 @@ func (s *scanner) lines(it *link.Iter, size int, line func([]byte) bool) error {
 }
 
 // held returns every socket that some process has open, once, with all its
-// holders, and their places by cookie. MPTCP sockets that were there before the
-// hooks get their cookie on the way where they can.
+// holders. MPTCP sockets that were there before the hooks get their cookie on
+// the way where they can.
 //
 // The kernel lists by process, not by socket, so all of it is kept until the
-// end: about 300 bytes a socket.
-func (s *scanner) held(offset int64) (socks []activity.Socket, index map[uint64]int32, err error) {
-	socks, index, unmet, err := s.files(offset)
-	if err != nil || len(unmet) == 0 || s.seedIter == nil {
-		return socks, index, err
+// end: about 400 bytes a socket.
+func (s *scanner) held(offset int64) (*heldSockets, error) {
+	h, err := s.files(offset)
+	if err != nil || len(h.unmet) == 0 || s.seedIter == nil {
+		return h, err
 	}
-	for ns := range unmet {
+	for ns := range h.unmet {
 		// Another namespace may be closed to us; its old MPTCP sockets then stay without a cookie.
 		_ = inNetNS(ns, func() error { return s.lines(s.seedIter, 1, func([]byte) bool { return true }) })
 	}
-	socks, index, _, err = s.files(offset)
-	return socks, index, err
+	return s.files(offset)
 }
 
-// files is one pass over all processes' files. unmet are the network
-// namespaces of sockets without a cookie, each with a process that is in it.
-func (s *scanner) files(offset int64) (socks []activity.Socket, index map[uint64]int32, unmet map[netNS]struct{}, err error) {
-	index = map[uint64]int32{}
-	byInode := map[uint64]int32{} // those without a cookie
-	unmet = map[netNS]struct{}{}
-	err = s.lines(s.heldIter, int(unsafe.Sizeof(recorderRecHeld{})), func(b []byte) bool {
+// files is one pass over all processes' files.
+func (s *scanner) files(offset int64) (*heldSockets, error) {
+	h := &heldSockets{byCookie: map[uint64]*activity.Socket{}, byInode: map[uint64]*activity.Socket{}, unmet: map[netNS]struct{}{}}
+	err := s.lines(s.heldIter, int(unsafe.Sizeof(recorderRecHeld{})), func(b []byte) bool {
 		r, err := record[recorderRecHeld](b)
 		if err != nil {
 			return false
 		}
-		holder := activity.ProcessKey{PID: r.Tgid, Start: r.Start}
-		at, key := index, r.Cookie
-		if key == 0 {
-			at, key = byInode, r.Inode
-		}
-		if i, ok := at[key]; ok {
-			socks[i].Holders = addHolder(socks[i].Holders, holder)
-			return true
-		}
-		if r.Cookie == 0 {
-			unmet[netNS{r.Netns, r.Tgid}] = struct{}{}
-		}
-		at[key] = int32(len(socks))
-		socks = append(socks, heldSocket(r, holder, offset))
+		h.add(r, offset)
 		return true
 	})
-	return socks, index, unmet, err
+	return h, err
+}
+
+// slabSize is how many sockets are allocated together: growing one list of
+// 50,000 would copy each of them twenty times over.
+const slabSize = 512
+
+// heldSockets are the sockets of one pass, in the kernel's order.
+type heldSockets struct {
+	slabs    [][]activity.Socket
+	holders  []activity.ProcessKey // room for the first holder of each socket of the last slab
+	byCookie map[uint64]*activity.Socket
+	byInode  map[uint64]*activity.Socket // those without a cookie
+	unmet    map[netNS]struct{}          // their network namespaces, each with a process that is in it
+}
+
+func (h *heldSockets) add(r *recorderRecHeld, offset int64) {
+	holder := activity.ProcessKey{PID: r.Tgid, Start: r.Start}
+	at, key := h.byCookie, r.Cookie
+	if key == 0 {
+		at, key = h.byInode, r.Inode
+	}
+	if k := at[key]; k != nil {
+		k.Holders = addHolder(k.Holders, holder)
+		return
+	}
+	if r.Cookie == 0 {
+		h.unmet[netNS{r.Netns, r.Tgid}] = struct{}{}
+	}
+	last := len(h.slabs) - 1
+	if last < 0 || len(h.slabs[last]) == slabSize {
+		h.slabs = append(h.slabs, make([]activity.Socket, 0, slabSize))
+		h.holders = make([]activity.ProcessKey, slabSize)
+		last++
+	}
+	n := len(h.slabs[last])
+	h.slabs[last] = h.slabs[last][:n+1]
+	k := &h.slabs[last][n]
+	h.holders[n] = holder
+	fillHeld(k, r, h.holders[n:n+1:n+1], offset)
+	at[key] = k
+}
+
+// each yields every socket until yield returns false, and reports whether it
+// never did.
+func (h *heldSockets) each(yield func(*activity.Socket) bool) bool {
+	for _, slab := range h.slabs {
+		for i := range slab {
+			if !yield(&slab[i]) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 func addHolder(hs []activity.ProcessKey, k activity.ProcessKey) []activity.ProcessKey {
@@ -137,18 +173,17 @@ func addHolder(hs []activity.ProcessKey, k activity.ProcessKey) []activity.Proce
 	return append(hs, k)
 }
 
-func heldSocket(r *recorderRecHeld, holder activity.ProcessKey, offset int64) activity.Socket {
-	k := activity.Socket{
+func fillHeld(k *activity.Socket, r *recorderRecHeld, holders []activity.ProcessKey, offset int64) {
+	*k = activity.Socket{
 		Cookie: r.Cookie, Proto: activity.Proto(r.Proto), NetNS: r.Netns, Inode: r.Inode, UID: r.Uid, Tier: activity.TierEBPF,
 		State: state(r.Proto, r.State), MPTCP: r.Flags != 0, Backlog: r.Backlog, Role: activity.RoleHolder,
-		Owner: holder, Holders: []activity.ProcessKey{holder},
+		Owner: holders[0], Holders: holders,
 	}
 	if r.Owner != 0 {
 		k.Owner = activity.ProcessKey{PID: r.Owner, Start: r.OwnerStart}
 	}
-	since(&k, r.Birth, offset)
-	addresses(&k, r.Family, &r.Laddr, r.Lport, &r.Raddr, r.Rport)
-	return k
+	since(k, r.Birth, offset)
+	addresses(k, r.Family, &r.Laddr, r.Lport, &r.Raddr, r.Rport)
 }
 
 // live yields every socket of proto that has storage; it reports false when

@@ -12,8 +12,9 @@ import (
 )
 
 // Snapshot yields every socket that a process has open now, in all network
-// namespaces, with its holders. It loads one iterator for the moment of the
-// call and leaves no trace in the kernel; it needs CAP_BPF and CAP_PERFMON.
+// namespaces, with its holders; they are the caller's to keep. It loads one
+// iterator for the moment of the call and leaves no trace in the kernel; it
+// needs CAP_BPF and CAP_PERFMON.
 func Snapshot(yield func(*activity.Socket) bool) error {
 	spec, err := loadRecorder()
 	if err != nil {
@@ -45,14 +46,9 @@ func Snapshot(yield func(*activity.Socket) bool) error {
 	}
 	defer it.Close()
 	s := scanner{heldIter: it, buf: newScanBuffer()}
-	socks, _, err := s.held(wallOffset())
-	if err != nil {
-		return err
+	socks, err := s.held(wallOffset())
+	if err == nil {
+		socks.each(yield)
 	}
-	for i := range socks {
-		if !yield(&socks[i]) {
-			break
-		}
-	}
-	return nil
+	return err
 }

@@ -177,21 +177,13 @@ func (s *Source) findPort(e *activity.Event) (found bool) {
 func (s *Source) Sockets(yield func(*activity.Socket) bool) (asOf uint64, err error) {
 	s.setClock()
 	asOf = bootNow()
-	socks, seen, err := s.scan.held(s.dec.offset)
-	if err != nil {
+	held, err := s.scan.held(s.dec.offset)
+	if err != nil || !held.each(yield) {
 		return asOf, err
-	}
-	for i := range socks {
-		if !yield(&socks[i]) {
-			return asOf, nil
-		}
 	}
 	for _, proto := range []activity.Proto{activity.TCP, activity.UDP} {
 		more, err := s.scan.live(s.dec.offset, proto, func(k *activity.Socket, _ *recorderRecLive) bool {
-			if _, ok := seen[k.Cookie]; ok {
-				return true
-			}
-			return yield(k)
+			return held.byCookie[k.Cookie] != nil || yield(k)
 		})
 		if err != nil || !more {
 			return asOf, err
