@@ -173,3 +173,35 @@ type Hook struct {
 	Name string // "tp_btf/inet_sock_set_state"
 	Err  string // why it is not attached; "" attached
 }
+
+// Opening returns the event by which the socket became what it is, as far as
+// the socket tells: what is asked of events can so be asked of a socket.
+func (s *Socket) Opening() Event {
+	e := Event{Time: s.Since, Kind: s.openingKind(), Proto: s.Proto, Tier: s.Tier, Provenance: s.Provenance, Role: s.Role,
+		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Socket: s.Cookie, Owner: s.Owner, Process: s.Process,
+		Holders: s.Others, Rx: s.Rx, Tx: s.Tx}
+	if s.Mapped {
+		e.Flags |= FlagMapped
+	}
+	if s.MPTCP {
+		e.Flags |= FlagMPTCP
+	}
+	if s.Role == RoleAcceptor {
+		e.Flags |= FlagInbound
+	}
+	return e
+}
+
+func (s *Socket) openingKind() Kind {
+	switch {
+	case s.State == StateListen:
+		return KindListen
+	case s.Proto == UDP:
+		return KindBind
+	case s.Role == RoleAcceptor || s.Role == RoleListener:
+		return KindAccept
+	case s.Role == RoleCreator:
+		return KindConnect
+	}
+	return KindSnapshot
+}

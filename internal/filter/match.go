@@ -25,18 +25,7 @@ func (x *Expr) Match(e *activity.Event) bool {
 // MatchSocket is Match for a socket of now. Terms of time are about when it
 // opened; its kind is that of its opening.
 func (x *Expr) MatchSocket(sock *activity.Socket) bool {
-	e := activity.Event{Time: sock.Since, Kind: opening(sock), Proto: sock.Proto, Tier: sock.Tier, Provenance: sock.Provenance, Role: sock.Role,
-		Local: sock.Local, Remote: sock.Remote, NetNS: sock.NetNS, Socket: sock.Cookie, Owner: sock.Owner, Process: sock.Process,
-		Holders: sock.Others, Rx: sock.Rx, Tx: sock.Tx}
-	if sock.Mapped {
-		e.Flags |= activity.FlagMapped
-	}
-	if sock.MPTCP {
-		e.Flags |= activity.FlagMPTCP
-	}
-	if sock.Role == activity.RoleAcceptor {
-		e.Flags |= activity.FlagInbound
-	}
+	e := sock.Opening()
 	s := subject{e: &e, p: e.Process, known: known(e.Process), keys: sock.Holders, modules: x.modules, sock: sock}
 	if !s.known {
 		s.p = &activity.Process{UID: activity.NoID, EUID: activity.NoID, LoginUID: activity.NoID}
@@ -48,21 +37,6 @@ func (x *Expr) MatchSocket(sock *activity.Socket) bool {
 // activity.DecodeEvent makes when a process's record is lost.
 func known(p *activity.Process) bool {
 	return p != nil && (p.Name != "" || p.Exe != "" || !p.Key.IsZero())
-}
-
-// opening is the kind of event that made the socket what it is.
-func opening(s *activity.Socket) activity.Kind {
-	switch {
-	case s.State == activity.StateListen:
-		return activity.KindListen
-	case s.Proto == activity.UDP:
-		return activity.KindBind
-	case s.Role == activity.RoleAcceptor || s.Role == activity.RoleListener:
-		return activity.KindAccept
-	case s.Role == activity.RoleCreator:
-		return activity.KindConnect
-	}
-	return activity.KindSnapshot
 }
 
 func (n *node) match(s *subject) bool {

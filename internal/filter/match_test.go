@@ -140,7 +140,7 @@ func TestSocketKind(t *testing.T) {
 		{activity.Socket{Proto: activity.TCP, State: activity.StateSynSent, Role: activity.RoleCreator}, activity.KindConnect},
 		{activity.Socket{Proto: activity.TCP, State: activity.StateTimeWait}, activity.KindSnapshot},
 	} {
-		if got := opening(&c.s); got != c.want {
+		if got := c.s.Opening().Kind; got != c.want {
 			t.Errorf("%+v: %v, want %v", c.s, got, c.want)
 		}
 	}
