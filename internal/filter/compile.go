@@ -14,7 +14,7 @@ type compiler struct{ opt Options }
 
 // near makes an error that names the nearest right words, if any are near.
 func (c *compiler) near(msg, got string, words []string) error {
-	return &SyntaxError{Msg: msg, Near: nearest(got, words)}
+	return &SyntaxError{Msg: msg, Near: Nearest(got, words)}
 }
 
 // term builds the term of a field; an error comes with the offset of its value.
@@ -80,7 +80,7 @@ func (c *compiler) word(t *term, s string) error {
 		return nil
 	}
 	msg := fmt.Sprintf("unknown %s %s", t.field.name, quoteShort(s))
-	if near := nearest(s, words); near != nil {
+	if near := Nearest(s, words); near != nil {
 		return &SyntaxError{Msg: msg, Near: near}
 	}
 	return fmt.Errorf("%s: want %s", msg, orList(t.field.setOf(math.MaxUint64&^absent(words))))

@@ -31,9 +31,10 @@ func orList(ws []string) string {
 	return strings.Join(ws[:len(ws)-1], ", ") + " or " + ws[len(ws)-1]
 }
 
-// nearest returns the words at the least edit distance from s, if that is near
-// enough to be a slip: at most a third of its length, and 1 for short ones.
-func nearest(s string, words []string) (near []string) {
+// Nearest returns the words at the least edit distance from s, if that is near
+// enough to be a slip: at most a third of its length, and 1 for short ones; the
+// best three at most. The words are in lower case.
+func Nearest(s string, words []string) (near []string) {
 	s = strings.ToLower(s)
 	best := max(1, len(s)/3) + 1
 	if len(s) > 32 {

@@ -36,11 +36,11 @@ func TestNearest(t *testing.T) {
 		"contaner":                 {"container"},
 		strings.Repeat("port", 99): nil,
 	} {
-		if d := cmp.Diff(want, nearest(in, fieldNames())); d != "" {
+		if d := cmp.Diff(want, Nearest(in, fieldNames())); d != "" {
 			t.Errorf("%q: -want +got\n%s", in, d)
 		}
 	}
-	if got := nearest("ax", []string{"a1", "a2", "a3", "a4"}); len(got) != 3 {
+	if got := Nearest("ax", []string{"a1", "a2", "a3", "a4"}); len(got) != 3 {
 		t.Errorf("%v: want at most three", got)
 	}
 }
