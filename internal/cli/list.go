@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,18 +24,25 @@ import (
 
 func newListCommand() *cobra.Command {
 	var f format
-	var all, kernel bool
+	var all, kernel, complete bool
+	var at string
 	cmd := &cobra.Command{
 		Use:   "list [FILTER ...]",
-		Short: "List the ports that are open now, and who has them",
+		Short: "List the ports that are open now, or were at a past moment, and who has them",
 		Long: `List the ports that are open now: TCP listeners and UDP sockets, with --all the
 connections too; each with its process, user, unit or container, and since when.
 
 A running recorder answers from its table. Where none runs, or with --kernel,
-the kernel is asked; it does not know since when.`,
+the kernel is asked; it does not know since when.
+
+With --at, what was open at that moment is rebuilt from the record
+(docs/TIMETRAVEL.md). TIME is as in the filter: 2h (ago), "yesterday 14:00",
+2026-11-24T20:41:50Z; a day means its beginning. If the moment is in a gap of the
+record, that is said on stderr; with --require-complete the exit code is then 3.`,
 		Example: `  portreporter list                  what listens here
   portreporter list port:8080        who has port 8080
-  portreporter list --all user:www-data -unit:nginx.service`,
+  portreporter list --all user:www-data -unit:nginx.service
+  portreporter list --at "yesterday 14:00" port:8080`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := f.check("list"); err != nil {
@@ -48,6 +56,22 @@ the kernel is asked; it does not know since when.`,
 			if err != nil {
 				return err
 			}
+			if at == "" && complete {
+				return usagef("list: --require-complete is about the record: say a time with --at")
+			}
+			show := func(socks []*activity.Socket, now time.Time) error {
+				socks = slices.DeleteFunc(socks, func(s *activity.Socket) bool {
+					return !all && len(args) == 0 && !holdsPort(s) || x != nil && !x.MatchSocket(s)
+				})
+				sortSockets(socks)
+				return printSockets(cmd.OutOrStdout(), socks, f, now)
+			}
+			if at != "" {
+				if kernel {
+					return usagef("list: the kernel knows no past: leave out --kernel or --at")
+				}
+				return listAt(cmd.Context(), cfg, at, complete, show, cmd.ErrOrStderr())
+			}
 			// It ends in moments, so memory is cheaper than collecting it.
 			defer debug.SetGCPercent(debug.SetGCPercent(-1))
 			defer debug.SetMemoryLimit(debug.SetMemoryLimit(listHeap))
@@ -55,15 +79,13 @@ the kernel is asked; it does not know since when.`,
 			if err != nil {
 				return err
 			}
-			socks = slices.DeleteFunc(socks, func(s *activity.Socket) bool {
-				return !all && len(args) == 0 && !holdsPort(s) || x != nil && !x.MatchSocket(s)
-			})
-			sortSockets(socks)
-			return printSockets(cmd.OutOrStdout(), socks, f)
+			return show(socks, time.Now())
 		},
 	}
 	addConfigFlags(cmd, "dir", "control.path", "process.args")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "connections too; a filter implies it")
+	cmd.Flags().StringVar(&at, "at", "", "what was open at `TIME`, from the record")
+	cmd.Flags().BoolVar(&complete, "require-complete", false, "with --at, exit with 3 where the record has a gap then")
 	cmd.Flags().BoolVar(&kernel, "kernel", false, "ask the kernel even where a recorder runs")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON Lines")
 	cmd.Flags().BoolVar(&f.csv, "csv", false, "print CSV")
@@ -257,8 +279,10 @@ func compareAddrPorts(a, b netip.AddrPort) int {
 	return a.Addr().Compare(b.Addr())
 }
 
-func printSockets(w io.Writer, socks []*activity.Socket, f format) error {
+// printSockets prints sockets as they were at now.
+func printSockets(w io.Writer, socks []*activity.Socket, f format, now time.Time) error {
 	opt := renderOptions(w)
+	opt.Now = now
 	var b []byte
 	switch {
 	case f.json:

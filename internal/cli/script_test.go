@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 			stop()
 			os.Exit(code)
 		},
+		"story": runStory,
 		"webshop": func() {
 			if err := webshop(os.Args[1:], os.Stdin, os.Stdout); err != nil {
 				fmt.Fprintln(os.Stderr, "webshop:", err)
@@ -60,6 +61,7 @@ func scriptParams() testscript.Params {
 			for _, s := range settings() {
 				env.Setenv(s.env(), "")
 			}
+			env.Setenv("TZ", "UTC")
 			return nil
 		},
 	}
