@@ -34,12 +34,18 @@ type Header struct {
 
 // LineError is what is wrong with one line. Reading goes on after it.
 type LineError struct {
-	Line int    // from 1
+	Log  Log    // where several logs are read
+	Line int    // from 1; 0 where it is not one line's
 	Text string // the line, cut to what fits a message
 	Err  error
 }
 
-func (e *LineError) Error() string { return fmt.Sprintf("line %d: %v: %q", e.Line, e.Err, e.Text) }
+func (e *LineError) Error() string {
+	if e.Line == 0 {
+		return e.Err.Error()
+	}
+	return fmt.Sprintf("line %d: %v: %q", e.Line, e.Err, e.Text)
+}
 
 func (e *LineError) Unwrap() error { return e.Err }
 
