@@ -28,6 +28,7 @@ func mayImport() map[string][]string {
 
 		"internal/proc":        pipeline,
 		"internal/prlog":       pipeline,
+		"internal/foreign":     pipeline,
 		"internal/recorder":    pipeline,
 		"internal/filter":      pipeline,
 		"internal/control":     pipeline,
