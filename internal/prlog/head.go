@@ -2,9 +2,62 @@ package prlog
 
 import (
 	"bytes"
+	"io"
 	"strings"
 	"time"
 )
+
+// ReadHeader reads what a log's head says, and no further than it must. A log
+// that has lost its head is told by its first line: Log is LogNone where that is
+// none of ours either. The location is that of Date, nil the machine's.
+func ReadHeader(r io.Reader, loc *time.Location) (Header, error) {
+	if loc == nil {
+		loc = time.Local
+	}
+	h := header{loc: loc}
+	in := newLines(r)
+	for range 64 { // no head is longer
+		line, err := in.next()
+		if err == io.EOF || err == errLongLine {
+			break
+		}
+		if err != nil {
+			return h.Header, err
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 || h.line(line) {
+			continue
+		}
+		switch {
+		case h.Log != LogNone:
+		case isRecord(line):
+			h.Log = LogPorts
+		case bytes.HasPrefix(line, []byte(lineNumber)):
+			h.Log = LogPIDs
+		case len(bytes.Trim(line, "=")) == 0:
+			continue
+		}
+		break
+	}
+	return h.Header, nil
+}
+
+// Location is the zone that a log of this program says its times are in: time.Local
+// if that was as far from UTC then, else a fixed one; nil if the log does not say.
+func (h *Header) Location() *time.Location {
+	_, zone, _ := strings.Cut(h.Zone, "(UTC")
+	zone, _, _ = strings.Cut(zone, ")")
+	t, err := time.Parse("-07:00", zone)
+	if err != nil || h.Date.IsZero() {
+		return nil
+	}
+	_, offset := t.Zone()
+	y, m, d := h.Date.Date()
+	hour, min, sec := h.Date.Clock()
+	if _, local := time.Date(y, m, d, hour, min, sec, 0, time.Local).Zone(); local == offset {
+		return time.Local
+	}
+	return time.FixedZone("UTC"+zone, offset)
+}
 
 // header reads the heads of all three logs, a line at a time.
 type header struct {

@@ -75,8 +75,9 @@ type lines struct {
 }
 
 // newLines looks for a byte order mark (RFC 3629 section 6, RFC 2781 section
-// 3.2). Without one the log is taken for bytes: UTF-8, or the ANSI code page that
-// the original wrote, whose ASCII part is all that the layout needs.
+// 3.2). Without one the log is taken for bytes, unless every other one of them is
+// NUL: UTF-8, or the ANSI code page that the original wrote, whose ASCII part is
+// all that the layout needs.
 func newLines(r io.Reader) *lines {
 	l := &lines{r: r, buf: make([]byte, 2*maxLine)}
 	for l.end < 3 && l.err == nil {
@@ -84,6 +85,7 @@ func newLines(r io.Reader) *lines {
 	}
 	head := l.buf[:l.end]
 	var order binary.ByteOrder
+	mark := 2 // bytes of a mark
 	switch {
 	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")):
 		l.at = 3
@@ -91,9 +93,13 @@ func newLines(r io.Reader) *lines {
 		order = binary.LittleEndian
 	case bytes.HasPrefix(head, []byte("\xfe\xff")):
 		order = binary.BigEndian
+	case len(head) > 1 && head[0] != 0 && head[0] < 0x80 && head[1] == 0: // half of an ASCII character
+		order, mark = binary.LittleEndian, 0
+	case len(head) > 1 && head[0] == 0 && head[1] != 0 && head[1] < 0x80:
+		order, mark = binary.BigEndian, 0
 	}
 	if order != nil {
-		rest := append([]byte(nil), head[2:]...)
+		rest := append([]byte(nil), head[mark:]...)
 		src := io.MultiReader(bytes.NewReader(rest), &failing{r: r, err: l.err})
 		*l = lines{r: &utf16Reader{r: src, order: order}, buf: l.buf}
 	}

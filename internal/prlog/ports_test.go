@@ -66,7 +66,8 @@ func TestReadPortsEncodings(t *testing.T) {
 	dos := strings.ReplaceAll(wrapped, "\n", "\r\n")
 	for name, text := range map[string]string{
 		"unix": wrapped, "dos": dos, "utf-8 bom": "\xef\xbb\xbf" + dos, "no last newline": strings.TrimSuffix(wrapped, "\n"),
-		"utf-16 le": utf16Text(dos, binary.LittleEndian), "utf-16 be": utf16Text(wrapped, binary.BigEndian), "nul tail": wrapped + "\x00\x00\x00",
+		"utf-16 le": utf16Text(dos, binary.LittleEndian), "utf-16 be": utf16Text(wrapped, binary.BigEndian), "utf-16 le without a mark": utf16Text(dos, binary.LittleEndian)[2:],
+		"utf-16 be without a mark": utf16Text(dos, binary.BigEndian)[2:], "nul tail": wrapped + "\x00\x00\x00",
 	} {
 		for how, r := range map[string]io.Reader{"whole": strings.NewReader(text), "bytes": iotest.OneByteReader(strings.NewReader(text))} {
 			var head Header
