@@ -48,7 +48,7 @@ the events, whatever FILTER asks for.`,
 			if follow && complete {
 				return usagef("events: --require-complete is about what is past: leave out --follow")
 			}
-			p := newEventStream(cmd.OutOrStdout(), f)
+			p := newEventStream(cmd.OutOrStdout(), f, hostOf(cfg.Dir))
 			if follow {
 				ctx, stop := whileRead(cmd.Context(), cmd.OutOrStdout())
 				defer stop()
@@ -77,14 +77,24 @@ type eventStream struct {
 	b      []byte
 }
 
-func newEventStream(w io.Writer, f format) *eventStream {
+func newEventStream(w io.Writer, f format, host string) *eventStream {
 	opt := renderOptions(w)
-	opt.Host, _ = os.Hostname()
+	opt.Host = host
 	s := &eventStream{w: bufio.NewWriterSize(w, 64<<10), opt: opt, text: render.NewText(opt), json: f.json}
 	if f.csv {
 		s.csv = render.EventCSV(opt)
 	}
 	return s
+}
+
+// hostOf is the host that a record is of, this one where it does not say: an
+// imported record is of another.
+func hostOf(dir string) string {
+	if r, err := journal.OpenReader(dir); err == nil && r.Host() != "" {
+		return r.Host()
+	}
+	host, _ := os.Hostname()
+	return host
 }
 
 func (s *eventStream) event(e *activity.Event) error {
