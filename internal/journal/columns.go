@@ -4,9 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
-
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -91,13 +90,17 @@ const (
 	colFlags
 	colUnknown
 	colCoverage
+	numColumns
 )
 
-// eventColumn moves one column's value from Parquet to an event. get is not
-// called for null.
+// eventColumn moves one column's value from Parquet to an event. set gets a
+// number, or for a column of text the text's index in the row group's
+// dictionary; where word is given, the number that it makes of the text. It is
+// not called for null.
 type eventColumn struct {
 	name string
-	get  func(*decoder, *activity.Event, parquet.Value)
+	set  func(d *decoder, e *activity.Event, v int64)
+	word func(text string) (uint8, error)
 }
 
 // vocabulary holds the words of the columns that have words, made once.
@@ -116,33 +119,34 @@ func newVocabulary() *vocabulary {
 	return v
 }
 
-// decoder holds what making events of values needs.
+// decoder holds what making events of values needs. Texts are those of the row
+// group's dictionaries, by column.
 type decoder struct {
 	lookup func(activity.ProcessID) *activity.Process
-	addrs  map[string]netip.Addr
-	err    error // first value that makes no sense
+	texts  [numColumns][][]byte
+	addrs  [numColumns][]netip.Addr // parsed so far
+	err    error                    // first value that makes no sense
 }
 
-func (d *decoder) process(v parquet.Value) *activity.Process { return d.processID(v.Uint64()) }
-
-func (d *decoder) processID(id uint64) *activity.Process {
+func (d *decoder) process(id int64) *activity.Process {
 	if p := d.lookup(activity.ProcessID(id)); p != nil {
 		return p
 	}
 	return &activity.Process{ID: activity.ProcessID(id), UID: activity.NoID, EUID: activity.NoID, GID: activity.NoID, LoginUID: activity.NoID}
 }
 
-func (d *decoder) addr(v parquet.Value) netip.Addr {
-	b := v.ByteArray()
-	if a, ok := d.addrs[string(b)]; ok {
-		return a
+func (d *decoder) addr(col int, i int64) netip.Addr {
+	if len(d.addrs[col]) == 0 {
+		d.addrs[col] = slices.Grow(d.addrs[col], len(d.texts[col]))[:len(d.texts[col])]
+		clear(d.addrs[col])
 	}
-	a, err := netip.ParseAddr(string(b))
-	d.fail(err)
-	if len(d.addrs) < 1<<14 {
-		d.addrs[string(b)] = a
+	a := &d.addrs[col][i]
+	if !a.IsValid() {
+		var err error
+		*a, err = netip.ParseAddr(string(d.texts[col][i]))
+		d.fail(err)
 	}
-	return a
+	return *a
 }
 
 func (d *decoder) fail(err error) {
@@ -151,23 +155,20 @@ func (d *decoder) fail(err error) {
 	}
 }
 
-// wordOf reads a word, also one that a later version added and this one wrote
-// as "#27".
-func wordOf[T ~uint8](d *decoder, v parquet.Value, parse func(string) (T, error)) T {
-	return parseWord(d, string(v.ByteArray()), parse)
-}
-
-func parseWord[T ~uint8](d *decoder, s string, parse func(string) (T, error)) T {
-	t, err := parse(s)
-	if err == nil {
-		return t
+// wordOf returns a column's word, from its parser: also one that a later version
+// added and this one wrote as "#27".
+func wordOf[T ~uint8](parse func(string) (T, error)) func(string) (uint8, error) {
+	return func(s string) (uint8, error) {
+		t, err := parse(s)
+		if err == nil {
+			return uint8(t), nil
+		}
+		var n uint8
+		if _, e := fmt.Sscanf(s, "#%d", &n); e == nil {
+			return n, nil
+		}
+		return 0, err
 	}
-	var n uint8
-	if _, e := fmt.Sscanf(s, "#%d", &n); e == nil {
-		return T(n)
-	}
-	d.fail(err)
-	return t
 }
 
 func parseProto(s string) (activity.Proto, error) {
@@ -254,11 +255,11 @@ func setCounts(c []*column, row int, e *activity.Event) {
 	c[colRetransmits].some(row, int64(e.Retransmits))
 }
 
-func getHolders(d *decoder, e *activity.Event, v parquet.Value) {
+func getHolders(d *decoder, e *activity.Event, v int64) {
 	var ids []uint64
-	d.fail(json.Unmarshal(v.ByteArray(), &ids))
+	d.fail(json.Unmarshal(d.texts[colHolders][v], &ids))
 	for _, id := range ids {
-		e.Holders = append(e.Holders, d.processID(id))
+		e.Holders = append(e.Holders, d.process(int64(id)))
 	}
 }
 
@@ -277,42 +278,43 @@ func holdersText(ps []*activity.Process) string {
 // eventColumns lists the columns in the order of eventSchema.
 func eventColumns() []eventColumn {
 	type E = activity.Event
-	type V = parquet.Value
 	return []eventColumn{
-		{"time", func(_ *decoder, e *E, v V) { e.Time = v.Int64() }},
-		{"epoch", func(*decoder, *E, V) {}}, // the segment writer's and the reader's own
-		{"seq", func(_ *decoder, e *E, v V) { e.Seq = v.Uint64() }},
-		{"booted", func(_ *decoder, e *E, v V) { e.Boot = uint64(e.Time - v.Int64()) }},
-		{"kind", func(d *decoder, e *E, v V) { e.Kind = wordOf(d, v, parseKind) }},
-		{"proto", func(d *decoder, e *E, v V) { e.Proto = wordOf(d, v, parseProto) }},
-		{"local_ip", func(d *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(d.addr(v), e.Local.Port()) }},
-		{"local_port", func(_ *decoder, e *E, v V) { e.Local = netip.AddrPortFrom(e.Local.Addr(), uint16(v.Uint32())) }},
-		{"remote_ip", func(d *decoder, e *E, v V) { e.Remote = netip.AddrPortFrom(d.addr(v), e.Remote.Port()) }},
-		{"remote_port", func(_ *decoder, e *E, v V) { e.Remote = netip.AddrPortFrom(e.Remote.Addr(), uint16(v.Uint32())) }},
-		{"service_port", func(*decoder, *E, V) {}},
-		{"pid", func(_ *decoder, e *E, v V) { e.Owner.PID = v.Uint32() }},
-		{"process", getProcess},
-		{"owner_start", func(_ *decoder, e *E, v V) { e.Owner.Start = v.Uint64() }},
-		{"role", func(d *decoder, e *E, v V) { e.Role = wordOf(d, v, activity.ParseRole) }},
-		{"netns", func(_ *decoder, e *E, v V) { e.NetNS = v.Uint32() }},
-		{"socket", func(_ *decoder, e *E, v V) { e.Socket = v.Uint64() }},
-		{"rx", func(_ *decoder, e *E, v V) { e.Rx = v.Uint64() }},
-		{"tx", func(_ *decoder, e *E, v V) { e.Tx = v.Uint64() }},
-		{"rx_packets", func(_ *decoder, e *E, v V) { e.RxPackets = v.Uint64() }},
-		{"tx_packets", func(_ *decoder, e *E, v V) { e.TxPackets = v.Uint64() }},
-		{"duration_ns", func(_ *decoder, e *E, v V) { e.Duration = v.Int64() }},
-		{"rtt_us", func(_ *decoder, e *E, v V) { e.RTT = v.Uint32() }},
-		{"retransmits", func(_ *decoder, e *E, v V) { e.Retransmits = v.Uint32() }},
-		{"reason", func(d *decoder, e *E, v V) { e.Reason = wordOf(d, v, activity.ParseReason) }},
-		{"errno", func(_ *decoder, e *E, v V) { e.Errno = uint16(v.Uint32()) }},
-		{"closer", func(_ *decoder, e *E, v V) { e.Closer = v.Uint32() }},
-		{"holder", func(d *decoder, e *E, v V) { e.Holder = d.process(v) }},
-		{"holders", getHolders},
-		{"tier", func(d *decoder, e *E, v V) { e.Tier = wordOf(d, v, activity.ParseTier) }},
-		{"provenance", func(d *decoder, e *E, v V) { e.Provenance = wordOf(d, v, activity.ParseProvenance) }},
-		{"flags", func(_ *decoder, e *E, v V) { e.Flags = activity.Flags(v.Uint32()) }},
-		{"unknown", func(_ *decoder, e *E, v V) { e.Unknown = activity.Facts(v.Uint32()) }},
-		{"coverage", getCoverage},
+		{name: "time", set: func(_ *decoder, e *E, v int64) { e.Time = v }},
+		{name: "epoch", set: func(*decoder, *E, int64) {}}, // the segment writer's and the reader's own
+		{name: "seq", set: func(_ *decoder, e *E, v int64) { e.Seq = uint64(v) }},
+		{name: "booted", set: func(_ *decoder, e *E, v int64) { e.Boot = uint64(e.Time - v) }},
+		{name: "kind", set: func(_ *decoder, e *E, v int64) { e.Kind = activity.Kind(v) }, word: wordOf(parseKind)},
+		{name: "proto", set: func(_ *decoder, e *E, v int64) { e.Proto = activity.Proto(v) }, word: wordOf(parseProto)},
+		{name: "local_ip", set: func(d *decoder, e *E, v int64) { e.Local = netip.AddrPortFrom(d.addr(colLocalIP, v), e.Local.Port()) }},
+		{name: "local_port", set: func(_ *decoder, e *E, v int64) { e.Local = netip.AddrPortFrom(e.Local.Addr(), uint16(v)) }},
+		{name: "remote_ip", set: func(d *decoder, e *E, v int64) {
+			e.Remote = netip.AddrPortFrom(d.addr(colRemoteIP, v), e.Remote.Port())
+		}},
+		{name: "remote_port", set: func(_ *decoder, e *E, v int64) { e.Remote = netip.AddrPortFrom(e.Remote.Addr(), uint16(v)) }},
+		{name: "service_port", set: func(*decoder, *E, int64) {}},
+		{name: "pid", set: func(_ *decoder, e *E, v int64) { e.Owner.PID = uint32(v) }},
+		{name: "process", set: getProcess},
+		{name: "owner_start", set: func(_ *decoder, e *E, v int64) { e.Owner.Start = uint64(v) }},
+		{name: "role", set: func(_ *decoder, e *E, v int64) { e.Role = activity.Role(v) }, word: wordOf(activity.ParseRole)},
+		{name: "netns", set: func(_ *decoder, e *E, v int64) { e.NetNS = uint32(v) }},
+		{name: "socket", set: func(_ *decoder, e *E, v int64) { e.Socket = uint64(v) }},
+		{name: "rx", set: func(_ *decoder, e *E, v int64) { e.Rx = uint64(v) }},
+		{name: "tx", set: func(_ *decoder, e *E, v int64) { e.Tx = uint64(v) }},
+		{name: "rx_packets", set: func(_ *decoder, e *E, v int64) { e.RxPackets = uint64(v) }},
+		{name: "tx_packets", set: func(_ *decoder, e *E, v int64) { e.TxPackets = uint64(v) }},
+		{name: "duration_ns", set: func(_ *decoder, e *E, v int64) { e.Duration = v }},
+		{name: "rtt_us", set: func(_ *decoder, e *E, v int64) { e.RTT = uint32(v) }},
+		{name: "retransmits", set: func(_ *decoder, e *E, v int64) { e.Retransmits = uint32(v) }},
+		{name: "reason", set: func(_ *decoder, e *E, v int64) { e.Reason = activity.Reason(v) }, word: wordOf(activity.ParseReason)},
+		{name: "errno", set: func(_ *decoder, e *E, v int64) { e.Errno = uint16(v) }},
+		{name: "closer", set: func(_ *decoder, e *E, v int64) { e.Closer = uint32(v) }},
+		{name: "holder", set: func(d *decoder, e *E, v int64) { e.Holder = d.process(v) }},
+		{name: "holders", set: getHolders},
+		{name: "tier", set: func(_ *decoder, e *E, v int64) { e.Tier = activity.Tier(v) }, word: wordOf(activity.ParseTier)},
+		{name: "provenance", set: func(_ *decoder, e *E, v int64) { e.Provenance = activity.Provenance(v) }, word: wordOf(activity.ParseProvenance)},
+		{name: "flags", set: func(_ *decoder, e *E, v int64) { e.Flags = activity.Flags(v) }},
+		{name: "unknown", set: func(_ *decoder, e *E, v int64) { e.Unknown = activity.Facts(v) }},
+		{name: "coverage", set: getCoverage},
 	}
 }
 
@@ -325,7 +327,7 @@ func parseKind(s string) (activity.Kind, error) {
 }
 
 // getProcess comes after pid and before owner_start.
-func getProcess(d *decoder, e *activity.Event, v parquet.Value) {
+func getProcess(d *decoder, e *activity.Event, v int64) {
 	e.Process = d.process(v)
 	if e.Owner.PID != 0 && e.Process.Key.PID == e.Owner.PID {
 		e.Owner = e.Process.Key

@@ -3,8 +3,6 @@ package journal
 import (
 	"encoding/json"
 
-	"github.com/parquet-go/parquet-go"
-
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
@@ -35,16 +33,21 @@ func coverageText(c *activity.Coverage) string {
 	return toJSON(&j)
 }
 
-func getCoverage(d *decoder, e *activity.Event, v parquet.Value) {
+func getCoverage(d *decoder, e *activity.Event, v int64) {
 	var j coverageJSON
-	d.fail(json.Unmarshal(v.ByteArray(), &j))
+	d.fail(json.Unmarshal(d.texts[colCoverage][v], &j))
+	kind := func(word string) activity.Kind {
+		k, err := wordOf(parseKind)(word)
+		d.fail(err)
+		return activity.Kind(k)
+	}
 	e.Coverage = &activity.Coverage{From: j.From, To: j.To, Reason: fromText(j.Reason), Detail: fromText(j.Detail)}
 	for w, n := range j.Lost {
-		if k := parseWord(d, w, parseKind); k < activity.NumKinds {
+		if k := kind(w); k < activity.NumKinds {
 			e.Coverage.Lost[k] = n
 		}
 	}
 	for _, w := range j.Missing {
-		e.Coverage.Missing = append(e.Coverage.Missing, parseWord(d, w, parseKind))
+		e.Coverage.Missing = append(e.Coverage.Missing, kind(w))
 	}
 }

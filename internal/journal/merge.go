@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/parquet-go/parquet-go"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -114,7 +113,7 @@ func (w *Writer) outline(p piece) (outline, error) {
 	if err != nil {
 		return outline{}, &CorruptError{Name: p.name, Cause: err}
 	}
-	return outline{p, uint64(s.pf.NumRows()), s.from, s.to, s.ranges}, s.close()
+	return outline{p, uint64(s.file.NumRows), s.from, s.to, s.ranges}, s.close()
 }
 
 func (w *Writer) merge(ctx context.Context, run []outline) error {
@@ -158,7 +157,7 @@ func (w *Writer) mergeTo(ctx context.Context, s *segmentWriter, run []outline, r
 			return err
 		}
 		cursors = append(cursors, c)
-		for id, p := range c.s.procs {
+		for id, p := range c.s.procs.all {
 			if q := procs[id]; q == nil || q.Rev <= p.Rev {
 				procs[id] = p
 			}
@@ -208,13 +207,15 @@ func (w *Writer) unionModules(run []outline) map[activity.ModuleSetID]*activity.
 
 // cursor walks the rows of a segment in their order.
 type cursor struct {
-	s      *segment
-	groups []parquet.RowGroup
-	r      *groupReader // of groups[0]
-	row    int64        // of groups[0], after the batch
-	i, n   int          // the current event, and the batch's length
-	key    sortKey
-	done   bool
+	s     *segment
+	r     *groupReader
+	group int // the next row group
+	row   int // of the one before it, after the batch
+	i     int // the current event of r's batch
+	epoch *chunkReader
+	from  int // the batch's first row
+	key   sortKey
+	done  bool
 }
 
 func newCursor(dir string) (*cursor, error) {
@@ -222,49 +223,59 @@ func newCursor(dir string) (*cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cursor{s: s, groups: s.pf.RowGroups()}
-	if err := s.load(); err != nil {
+	c := &cursor{s: s, i: -1}
+	if c.r, err = newGroupReader(); err == nil {
+		err = s.load()
+	}
+	if err != nil {
 		c.close()
 		return nil, err
 	}
-	c.i = -1
+	c.r.open(s)
 	return c, c.advance()
 }
 
-func (c *cursor) event() *activity.Event { return &c.r.events[c.i] }
+func (c *cursor) event() *activity.Event { return &c.r.batch[c.i] }
 
 func (c *cursor) advance() error {
-	for c.i++; c.i >= c.n; c.i = 0 {
-		if err := c.batch(); err != nil || c.done {
+	for c.i++; c.i >= len(c.r.batch); c.i = 0 {
+		if err := c.next(); err != nil || c.done {
 			return err
 		}
 	}
-	c.key = keyOf(c.event(), c.r.epochs[c.i])
+	epoch, _ := c.epoch.at(c.from + c.i)
+	c.key = keyOf(c.event(), uint64(epoch))
 	return nil
 }
 
-// batch reads the next batch, of the next row group if need be.
-func (c *cursor) batch() error {
-	for len(c.groups) > 0 && c.r != nil && c.row >= c.groups[0].NumRows() {
-		c.r.close()
-		c.r, c.groups, c.row = nil, c.groups[1:], 0
+// next reads the next batch, of the next row group if need be.
+func (c *cursor) next() (err error) {
+	if c.r.g == nil || c.row == int(c.r.g.NumRows) {
+		if c.group == len(c.s.file.RowGroups) {
+			c.done = true
+			return nil
+		}
+		c.r.group(&c.s.file.RowGroups[c.group], false)
+		c.group, c.row = c.group+1, 0
 	}
-	if len(c.groups) == 0 {
-		c.n, c.done = 0, true
-		return nil
+	c.from = c.row
+	c.row = min(c.row+rowBatch, c.row-c.row%pageRows+pageRows, int(c.r.g.NumRows))
+	c.r.rows = c.r.rows[:0]
+	for row := range c.row - c.from {
+		c.r.rows = append(c.r.rows, c.from+row)
 	}
-	if c.r == nil {
-		c.r = newGroupReader(c.s, c.groups[0])
+	c.r.batch = resize(c.r.batch, len(c.r.rows))
+	clear(c.r.batch)
+	if err := c.r.fill(c.r.rows); err != nil {
+		return err
 	}
-	c.n = int(min(rowBatch, c.groups[0].NumRows()-c.row))
-	_, err := c.r.read(c.row, c.n, &Query{})
-	c.row += int64(c.n)
+	c.epoch, err = c.r.seek(colEpoch, c.from, c.row)
 	return err
 }
 
 func (c *cursor) close() {
 	if c.r != nil {
-		c.r.close()
+		c.r.src.dec.Close()
 	}
 	c.s.close()
 }

@@ -146,7 +146,12 @@ func (r *Reader) segment(ctx context.Context, p piece, next pos, q *Query) (*sel
 		return &selection{}, r.fault(p, err)
 	}
 	defer s.close()
-	sel, err := s.scan(q, next, ctx.Err)
+	g, err := newGroupReader()
+	if err != nil {
+		return &selection{}, err
+	}
+	defer g.src.dec.Close()
+	sel, err := s.scan(g, q, next, ctx.Err)
 	return sel, r.fault(p, err)
 }
 

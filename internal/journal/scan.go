@@ -2,146 +2,57 @@ package journal
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
 
-	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/bloom"
+	"github.com/parquet-go/parquet-go/bloom/xxhash"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/filter"
 )
 
-// segment is a sealed segment open for reading.
-type segment struct {
-	dir    string
-	f      *os.File
-	pf     *parquet.File
-	from   int64 // times of its events
-	to     int64
-	mixed  int64 // rows from here on have two low ports
-	low    uint16
-	ranges []span64
-	cols   []eventColumn
-	procs  map[activity.ProcessID]*activity.Process // nil until needed
-}
-
-func openSegment(dir string) (s *segment, err error) {
-	f, err := os.Open(filepath.Join(dir, eventsFile))
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("damaged: %v", p)
-		}
-		if err != nil {
-			f.Close()
-		}
-	}()
-	st, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	pf, err := parquet.OpenFile(f, st.Size(), parquet.OptimisticRead(true), parquet.ReadBufferSize(pageBytes))
-	if err != nil {
-		return nil, err
-	}
-	s = &segment{dir: dir, f: f, pf: pf, cols: eventColumns()}
-	return s, s.readMeta()
-}
-
-// readMeta reads the footer's facts and checks that the columns are the known
-// ones: later versions may add some at the end.
-func (s *segment) readMeta() error {
-	var err error
-	number := func(key string) int64 {
-		v, ok := s.pf.Lookup(key)
-		n, e := strconv.ParseInt(v, 10, 64)
-		if err == nil && (!ok || e != nil) {
-			err = fmt.Errorf("no %s in the footer", key)
-		}
-		return n
-	}
-	if v := number(metaVersion); err == nil && v != segmentVersion {
-		return fmt.Errorf("version %d: this program reads version %d", v, segmentVersion)
-	}
-	s.from, s.to, s.mixed, s.low = number(metaFrom), number(metaTo), number(metaMixed), uint16(number(metaMixMin))
-	if err != nil {
-		return err
-	}
-	rs, _ := s.pf.Lookup(metaRanges)
-	if err := json.Unmarshal([]byte(rs), &s.ranges); err != nil || len(s.ranges) == 0 {
-		return errors.New("no ranges in the footer")
-	}
-	paths := s.pf.Schema().Columns()
-	for i, c := range s.cols {
-		if i >= len(paths) || len(paths[i]) != 1 || paths[i][0] != c.name {
-			return fmt.Errorf("column %s is missing", c.name)
-		}
-	}
-	return nil
-}
-
-func (s *segment) close() error { return s.f.Close() }
-
-// load reads the process table.
-func (s *segment) load() (err error) {
-	if s.procs == nil {
-		s.procs, err = readProcesses(s.dir)
-		if err != nil {
-			err = &CorruptError{Name: filepath.Join(filepath.Base(s.dir), processesFile), Cause: err}
-		}
-	}
-	return err
-}
-
-func (s *segment) process(id activity.ProcessID) *activity.Process { return s.procs[id] }
-
 // rowRange is rows [from, to) of a row group.
-type rowRange struct{ from, to int64 }
+type rowRange struct{ from, to int }
 
 // candidates returns the rows of a row group among which all that the query
 // wants are, in order. first is the row group's first row in the file.
-func (s *segment) candidates(g parquet.RowGroup, first int64, q *Query) ([]rowRange, error) {
-	all := []rowRange{{0, g.NumRows()}}
-	chunks := g.ColumnChunks()
-	if len(q.Addrs) > 0 {
-		maybe, err := mayHold(chunks, q.Addrs)
-		if err != nil || !maybe {
-			return nil, err
-		}
+func (s *segment) candidates(g *format.RowGroup, first int64, q *Query) ([]rowRange, error) {
+	rows := int(g.NumRows)
+	all := []rowRange{{0, rows}}
+	only := func(col int, want func(lo, hi int64) bool) (err error) {
+		all, err = s.within(g, col, all, want)
+		return err
 	}
 	if q.From != 0 || q.To != 0 {
-		rs, err := pages(chunks[colTime], g.NumRows(), func(lo, hi parquet.Value) bool {
-			return (q.To == 0 || lo.Int64() < q.To) && (q.From == 0 || hi.Int64() >= q.From)
-		})
-		if err != nil {
+		if err := only(colTime, func(lo, hi int64) bool { return (q.To == 0 || lo < q.To) && (q.From == 0 || hi >= q.From) }); err != nil {
 			return nil, err
 		}
-		all = intersect(all, rs)
 	}
 	if q.coverageOnly() { // they have no port, and so come first
-		rs, err := pages(chunks[colService], g.NumRows(), func(lo, _ parquet.Value) bool { return lo.Uint32() == 0 })
-		return intersect(all, rs), err
+		if err := only(colService, func(lo, _ int64) bool { return lo == 0 }); err != nil {
+			return nil, err
+		}
 	}
 	if len(q.Ports) > 0 && s.sortedBy(q.Ports) {
-		rs, err := pages(chunks[colService], g.NumRows(), func(lo, hi parquet.Value) bool {
-			return slices.ContainsFunc(q.Ports, func(p filter.PortRange) bool { return uint32(p.Lo) <= hi.Uint32() && uint32(p.Hi) >= lo.Uint32() })
+		from := int(min(max(s.mixed-first, 0), int64(rows)))
+		mixed := clip(all, from, rows)
+		all = clip(all, 0, from)
+		err := only(colService, func(lo, hi int64) bool {
+			return slices.ContainsFunc(q.Ports, func(p filter.PortRange) bool { return int64(p.Lo) <= hi && int64(p.Hi) >= lo })
 		})
 		if err != nil {
 			return nil, err
 		}
-		if from := max(s.mixed-first, 0); from < g.NumRows() {
-			rs = append(clip(rs, from), rowRange{from, g.NumRows()})
+		all = append(all, mixed...)
+	}
+	if len(all) > 0 && len(q.Addrs) > 0 {
+		if maybe, err := s.mayHold(g, q.Addrs); err != nil || !maybe {
+			return nil, err
 		}
-		all = intersect(all, rs)
 	}
 	return all, nil
 }
@@ -154,18 +65,20 @@ func (s *segment) sortedBy(ports []filter.PortRange) bool {
 
 // mayHold asks the Bloom filters; a prefix of more than one address is always
 // possible.
-func mayHold(chunks []parquet.ColumnChunk, addrs []netip.Prefix) (bool, error) {
+func (s *segment) mayHold(g *format.RowGroup, addrs []netip.Prefix) (bool, error) {
 	for _, p := range addrs {
 		if !p.IsSingleIP() {
 			return true, nil
 		}
-		v := parquet.ByteArrayValue([]byte(p.Addr().WithZone("").String()))
+		h := xxhash.Sum64([]byte(p.Addr().WithZone("").String()))
 		for _, c := range []int{colLocalIP, colRemoteIP} {
-			f := chunks[c].BloomFilter()
-			if f == nil {
+			m := &g.Columns[c].MetaData
+			size := int64(m.BloomFilterLength) &^ 31 // the header is shorter than a block
+			if size == 0 {
 				return true, nil
 			}
-			if ok, err := f.Check(v); ok || err != nil {
+			f := offsetReader{s.f, m.BloomFilterOffset + int64(m.BloomFilterLength) - size}
+			if ok, err := bloom.CheckSplitBlock(f, size, h); ok || err != nil {
 				return true, err
 			}
 		}
@@ -173,36 +86,51 @@ func mayHold(chunks []parquet.ColumnChunk, addrs []netip.Prefix) (bool, error) {
 	return false, nil
 }
 
-// pages returns the rows of the pages whose bounds want accepts.
-func pages(c parquet.ColumnChunk, rows int64, want func(lo, hi parquet.Value) bool) ([]rowRange, error) {
-	ci, err := c.ColumnIndex()
-	if err != nil {
-		return nil, err
+// within keeps of ranges what is in pages whose bounds of a column want accepts.
+func (s *segment) within(g *format.RowGroup, col int, ranges []rowRange, want func(lo, hi int64) bool) ([]rowRange, error) {
+	c := &g.Columns[col]
+	st := &c.MetaData.Statistics
+	if len(ranges) == 0 || len(st.MinValue) < 4 || len(st.MaxValue) < 4 || !want(plainInt(st.MinValue), plainInt(st.MaxValue)) {
+		return nil, nil
 	}
-	oi, err := c.OffsetIndex()
-	if err != nil {
-		return nil, err
+	var index format.ColumnIndex
+	var places format.OffsetIndex
+	if err := errors.Join(s.part(c.ColumnIndexOffset, c.ColumnIndexLength, &index), s.part(c.OffsetIndexOffset, c.OffsetIndexLength, &places)); err != nil {
+		return nil, fmt.Errorf("%w: page index: %w", errFile, err)
+	}
+	n := len(places.PageLocations)
+	if len(index.MinValues) != n || len(index.MaxValues) != n {
+		return nil, fmt.Errorf("%w: page index", errFile)
 	}
 	var rs []rowRange
-	for i := range ci.NumPages() {
-		if ci.NullPage(i) || !want(ci.MinValue(i), ci.MaxValue(i)) {
+	for i := range n {
+		if len(index.MinValues[i]) < 4 || len(index.MaxValues[i]) < 4 || !want(plainInt(index.MinValues[i]), plainInt(index.MaxValues[i])) {
 			continue
 		}
-		r := rowRange{oi.FirstRowIndex(i), rows}
-		if i+1 < ci.NumPages() {
-			r.to = oi.FirstRowIndex(i + 1)
+		r := rowRange{int(places.PageLocations[i].FirstRowIndex), int(g.NumRows)}
+		if i+1 < n {
+			r.to = int(places.PageLocations[i+1].FirstRowIndex)
 		}
-		if n := len(rs); n > 0 && rs[n-1].to == r.from {
-			rs[n-1].to = r.to
+		if k := len(rs); k > 0 && rs[k-1].to == r.from {
+			rs[k-1].to = r.to
 		} else {
 			rs = append(rs, r)
 		}
 	}
-	return rs, nil
+	return intersect(ranges, rs), nil
 }
 
-// clip ends ranges before row end.
-func clip(rs []rowRange, end int64) []rowRange { return intersect(rs, []rowRange{{0, end}}) }
+// part reads a structure at an offset of the file.
+func (s *segment) part(at int64, n int32, v any) error {
+	b := make([]byte, n)
+	if _, err := s.f.ReadAt(b, at); err != nil {
+		return err
+	}
+	return unmarshal(b, v)
+}
+
+// clip keeps of ranges what is in [from, to).
+func clip(rs []rowRange, from, to int) []rowRange { return intersect(rs, []rowRange{{from, to}}) }
 
 func intersect(a, b []rowRange) (out []rowRange) {
 	for len(a) > 0 && len(b) > 0 {
@@ -217,141 +145,6 @@ func intersect(a, b []rowRange) (out []rowRange) {
 		}
 	}
 	return out
-}
-
-// columnReader reads one column of a row group, forwards.
-type columnReader struct {
-	chunk  parquet.ColumnChunk
-	pages  parquet.Pages
-	values parquet.ValueReader
-	row    int64
-}
-
-// read fills dst from row from on. The values are valid until close: pages are
-// left to the garbage collector, as strings point into them.
-func (c *columnReader) read(from int64, dst []parquet.Value) error {
-	if c.pages == nil {
-		c.pages = c.chunk.Pages()
-	}
-	if c.row != from {
-		if err := c.pages.SeekToRow(from); err != nil {
-			return err
-		}
-		c.values, c.row = nil, from
-	}
-	for n := 0; n < len(dst); {
-		if c.values == nil {
-			p, err := c.pages.ReadPage()
-			if err != nil {
-				return noEOF(err)
-			}
-			c.values = p.Values()
-		}
-		k, err := c.values.ReadValues(dst[n:])
-		n, c.row = n+k, c.row+int64(k)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return err
-		}
-		if errors.Is(err, io.EOF) {
-			c.values = nil
-		} else if k == 0 {
-			return io.ErrNoProgress
-		}
-	}
-	return nil
-}
-
-func noEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-func (c *columnReader) close() {
-	if c.pages != nil {
-		c.pages.Close()
-	}
-}
-
-// groupReader decodes rows of one row group.
-type groupReader struct {
-	cols   []columnReader
-	defs   []eventColumn
-	values [][]parquet.Value
-	events []activity.Event // of the batch
-	epochs []uint64
-	wanted []int
-	dec    decoder
-}
-
-func newGroupReader(s *segment, g parquet.RowGroup) *groupReader {
-	r := &groupReader{defs: s.cols, dec: decoder{lookup: s.process, addrs: make(map[string]netip.Addr)}, events: make([]activity.Event, rowBatch), epochs: make([]uint64, rowBatch)}
-	for i := range s.cols {
-		r.cols = append(r.cols, columnReader{chunk: g.ColumnChunks()[i]})
-		r.values = append(r.values, make([]parquet.Value, rowBatch))
-	}
-	return r
-}
-
-func (r *groupReader) close() {
-	for i := range r.cols {
-		r.cols[i].close()
-	}
-}
-
-// keyColumns are what a query's hints are about; they are read first, and the
-// others only where a row is wanted.
-const keyColumns = colService
-
-// read decodes n rows from row from on and returns the indices, into events, of
-// those that q's hints want. All is overwritten by the next read.
-func (r *groupReader) read(from int64, n int, q *Query) ([]int, error) {
-	clear(r.events[:n])
-	if err := r.fill(from, n, 0, keyColumns, nil); err != nil {
-		return nil, err
-	}
-	r.wanted = r.wanted[:0]
-	for i := range n {
-		r.epochs[i] = r.values[colEpoch][i].Uint64()
-		if q.within(&r.events[i]) {
-			r.wanted = append(r.wanted, i)
-		}
-	}
-	if len(r.wanted) == 0 {
-		return nil, nil
-	}
-	if err := r.fill(from, n, keyColumns, len(r.cols), r.wanted); err != nil {
-		return nil, err
-	}
-	return r.wanted, nil
-}
-
-// fill reads columns [c0, c1) of n rows into events: of all, or only of rows.
-func (r *groupReader) fill(from int64, n, c0, c1 int, rows []int) error {
-	for c := c0; c < c1; c++ {
-		vs := r.values[c][:n]
-		if err := r.cols[c].read(from, vs); err != nil {
-			return fmt.Errorf("column %s: %w", r.defs[c].name, err)
-		}
-		get := r.defs[c].get
-		if rows == nil {
-			for i := range vs {
-				if !vs[i].IsNull() {
-					get(&r.dec, &r.events[i], vs[i])
-				}
-			}
-		}
-		for _, i := range rows {
-			if !vs[i].IsNull() {
-				get(&r.dec, &r.events[i], vs[i])
-			}
-		}
-		if r.dec.err != nil {
-			return fmt.Errorf("column %s: %w", r.defs[c].name, r.dec.err)
-		}
-	}
-	return nil
 }
 
 // found is one event that a scan selected, in binary form.
@@ -386,51 +179,69 @@ func (s *selection) event(i int, e *activity.Event) error {
 
 // scan selects what q wants from the position after on. What it could read
 // before an error is returned with it.
-func (s *segment) scan(q *Query, from pos, stop func() error) (sel *selection, err error) {
+func (s *segment) scan(r *groupReader, q *Query, from pos, stop func() error) (sel *selection, err error) {
 	sel = &selection{lookup: s.process}
 	defer func() {
-		if p := recover(); p != nil { // the Parquet reader panics on some damage
+		if p := recover(); p != nil { // the library panics on some damage
 			err = fmt.Errorf("damaged: %v", p)
 		}
 		sel.sort()
 	}()
-	if q.Never || q.To != 0 && s.from >= q.To || s.to < q.From && q.From != 0 {
-		return sel, nil
-	}
-	var first int64
-	for _, g := range s.pf.RowGroups() {
-		rs, err := s.candidates(g, first, q)
-		if err == nil && len(rs) > 0 {
-			if err = s.load(); err == nil {
-				err = s.scanGroup(g, rs, q, from, sel, stop)
+	err = s.each(r, q, stop, func(rows []int) error {
+		if err := s.load(); err != nil {
+			return err
+		}
+		return r.events(rows, func(e *activity.Event, epoch uint64) {
+			if at := (pos{epoch, e.Seq}); !at.less(from) && q.match(e) {
+				sel.add(e, epoch)
 			}
-		}
-		if err != nil {
-			return sel, err
-		}
-		first += g.NumRows()
-	}
-	return sel, nil
+		})
+	})
+	return sel, err
 }
 
-func (s *segment) scanGroup(g parquet.RowGroup, rs []rowRange, q *Query, from pos, sel *selection, stop func() error) error {
-	r := newGroupReader(s, g)
-	defer r.close()
-	for _, rr := range rs {
-		for at := rr.from; at < rr.to; at += rowBatch {
+// each gives visit the rows of r's row group that are within q's hints, some
+// hundreds at a time, group by group.
+func (s *segment) each(r *groupReader, q *Query, stop func() error, visit func(rows []int) error) error {
+	if q.Never || q.To != 0 && s.from >= q.To || s.to < q.From && q.From != 0 {
+		return nil
+	}
+	r.open(s)
+	var first int64
+	for i := range s.file.RowGroups {
+		g := &s.file.RowGroups[i]
+		rs, err := s.candidates(g, first, q)
+		if err == nil && len(rs) > 0 {
+			err = r.eachOf(g, rs, q, stop, visit)
+		}
+		if err != nil {
+			return err
+		}
+		first += g.NumRows
+	}
+	return nil
+}
+
+func (r *groupReader) eachOf(g *format.RowGroup, rs []rowRange, q *Query, stop func() error, visit func(rows []int) error) error {
+	wanted := 0
+	for _, x := range rs {
+		wanted += x.to - x.from
+	}
+	r.group(g, 4*wanted >= int(g.NumRows))
+	for _, x := range rs {
+		for at := x.from; at < x.to; {
 			if err := stop(); err != nil {
 				return err
 			}
-			wanted, err := r.read(at, int(min(rowBatch, rr.to-at)), q)
+			end := min(x.to, at-at%pageRows+pageRows)
+			rows, err := r.choose(at, end, q)
+			if err == nil && len(rows) > 0 {
+				err = visit(rows)
+			}
 			if err != nil {
 				return err
 			}
-			for _, i := range wanted {
-				e := &r.events[i]
-				if p := (pos{r.epochs[i], e.Seq}); !p.less(from) && q.match(e) {
-					sel.add(e, p.epoch)
-				}
-			}
+			at = end
 		}
 	}
 	return nil

@@ -36,9 +36,8 @@ const lowPorts = 32768
 
 const (
 	rowBatch   = 512
-	rowGroup   = 1 << 13  // rows that sealing holds in memory
-	pageBytes  = 16 << 10 // what a reader buffers of a column
-	bloomBits  = 10       // bits an address, about 1 % false positives
+	rowGroup   = 1 << 13 // rows that sealing holds in memory
+	bloomBits  = 10      // bits an address, about 1 % false positives
 	zstdWindow = 128 << 10
 )
 

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -71,8 +73,8 @@ func (s *summing) piece(path string, live bool) error {
 	if err := readTable(filepath.Join(path, peersFile), func(p *Peer) error { s.peer(*p); return nil }); err != nil {
 		return err
 	}
-	procs, err := readProcesses(path)
-	s.learn(procs)
+	procs, err := openProcesses(path)
+	s.learn(procs.all)
 	return err
 }
 
@@ -94,11 +96,11 @@ func (s *summing) live(path string) error {
 	for _, p := range roll.peerRows() {
 		s.peer(p)
 	}
-	s.learn(l.procs)
+	s.learn(maps.All(l.procs))
 	return nil
 }
 
-func (s *summing) learn(procs map[activity.ProcessID]*activity.Process) {
+func (s *summing) learn(procs iter.Seq2[activity.ProcessID, *activity.Process]) {
 	for id, p := range procs {
 		if q := s.procs[id]; q == nil || q.Rev <= p.Rev {
 			s.procs[id] = p

@@ -3,15 +3,14 @@ package journal
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 
-	"github.com/parquet-go/parquet-go"
+	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -159,44 +158,96 @@ func (r *processRow) process() (*activity.Process, error) {
 	return p, nil
 }
 
-// readTable gives each row of a Parquet file to visit.
-func readTable[T any](path string, visit func(*T) error) (err error) {
-	defer func() {
-		if p := recover(); p != nil { // the Parquet reader panics on some damage
-			err = fmt.Errorf("damaged: %v", p)
-		}
-	}()
+// readGroups gives the columns of each row group of a file of rows of T to
+// visit, who may keep them.
+func readGroups[T any](path string, visit func(cols []chunkReader, rows int) error) (err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	defer func() {
+		if p := recover(); p != nil { // the library panics on some damage
+			err = fmt.Errorf("damaged: %v", p)
+		}
+	}()
 	st, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	pf, err := parquet.OpenFile(f, st.Size(), parquet.SkipPageIndex(true), parquet.SkipBloomFilters(true))
-	if err != nil {
+	var m format.FileMetaData
+	if err := readFooter(f, st.Size(), &m); err != nil {
 		return err
 	}
-	r := parquet.NewGenericReader[T](pf)
-	defer r.Close()
-	rows := make([]T, 64)
-	for {
-		n, err := r.Read(rows)
-		for i := range rows[:n] {
-			if err := visit(&rows[i]); err != nil {
+	specs := columnsOf(reflect.TypeFor[T]())
+	if err := checkColumns(&m, specs); err != nil {
+		return err
+	}
+	src := &pageSource{f: f}
+	if src.dec, err = newDecompressor(); err != nil {
+		return err
+	}
+	defer src.dec.Close()
+	for i := range m.RowGroups {
+		cols, err := readGroup(src, &m.RowGroups[i], specs)
+		if err == nil {
+			err = visit(cols, int(m.RowGroups[i].NumRows))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readGroup(src *pageSource, g *format.RowGroup, specs []columnSpec) ([]chunkReader, error) {
+	cols := make([]chunkReader, len(specs))
+	for i := range cols {
+		c := &cols[i]
+		c.spec = specs[i]
+		err := c.use(src, &g.Columns[i], int(g.NumRows), true)
+		if err == nil {
+			err = c.seek(0, int(g.NumRows))
+		}
+		if err != nil {
+			return nil, fmt.Errorf("column %s: %w", c.spec.name, err)
+		}
+		c.whole, c.raw = nil, nil
+	}
+	return cols, nil
+}
+
+// getRow is setRow's inverse.
+func getRow[T any](cols []chunkReader, row int, out *T) {
+	v := reflect.ValueOf(out).Elem()
+	for i := range cols {
+		f := v.Field(i)
+		n, _ := cols[i].at(row)
+		switch cols[i].spec.kind {
+		case reflect.String:
+			f.SetString(string(cols[i].texts[n]))
+		case reflect.Bool:
+			f.SetBool(n != 0)
+		case reflect.Int32, reflect.Int64:
+			f.SetInt(n)
+		default:
+			f.SetUint(uint64(n))
+		}
+	}
+}
+
+// readTable gives each row of a file to visit.
+func readTable[T any](path string, visit func(*T) error) error {
+	return readGroups[T](path, func(cols []chunkReader, rows int) error {
+		var r T
+		for i := range rows {
+			getRow(cols, i, &r)
+			if err := visit(&r); err != nil {
 				return err
 			}
 		}
-		if n == 0 {
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			return err
-		}
-		clear(rows)
-	}
+		return nil
+	})
 }
 
 // sortedValues lists a map's values by key, so that the same events make the
@@ -224,16 +275,47 @@ func writeProcesses(dir string, codec *zstdCodec, procs map[activity.ProcessID]*
 	})
 }
 
-func readProcesses(dir string) (map[activity.ProcessID]*activity.Process, error) {
-	m := make(map[activity.ProcessID]*activity.Process)
-	err := readTable(filepath.Join(dir, processesFile), func(r *processRow) error {
-		p, err := r.process()
-		if err == nil {
-			m[p.ID] = p
+// processTable is a segment's processes, each made when it is asked for.
+type processTable struct {
+	groups [][]chunkReader
+	places map[activity.ProcessID]processPlace
+	made   map[activity.ProcessID]*activity.Process
+}
+
+type processPlace struct{ group, row int32 }
+
+func openProcesses(dir string) (*processTable, error) {
+	t := &processTable{places: make(map[activity.ProcessID]processPlace), made: make(map[activity.ProcessID]*activity.Process)}
+	return t, readGroups[processRow](filepath.Join(dir, processesFile), func(cols []chunkReader, rows int) error {
+		for i := range rows {
+			id, _ := cols[0].at(i)
+			t.places[activity.ProcessID(id)] = processPlace{int32(len(t.groups)), int32(i)}
 		}
-		return err
+		t.groups = append(t.groups, cols)
+		return nil
 	})
-	return m, err
+}
+
+// process returns a process, or nil if it isn't there or what is told of it
+// makes no sense.
+func (t *processTable) process(id activity.ProcessID) *activity.Process {
+	p, ok := t.made[id]
+	if at, there := t.places[id]; !ok && there {
+		var r processRow
+		getRow(t.groups[at.group], int(at.row), &r)
+		p, _ = r.process()
+		t.made[id] = p
+	}
+	return p
+}
+
+// all makes all of them.
+func (t *processTable) all(yield func(activity.ProcessID, *activity.Process) bool) {
+	for id := range t.places {
+		if p := t.process(id); p != nil && !yield(id, p) {
+			return
+		}
+	}
 }
 
 func writeModules(dir string, codec *zstdCodec, sets iter.Seq[*activity.ModuleSet]) error {

@@ -1,0 +1,106 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strconv"
+
+	"github.com/parquet-go/parquet-go/format"
+
+	"github.com/portreporter/portreporter/internal/activity"
+)
+
+// segment is a sealed segment open for reading.
+type segment struct {
+	dir    string
+	f      *os.File
+	file   format.FileMetaData
+	from   int64 // times of its events
+	to     int64
+	mixed  int64 // rows from here on have two low ports
+	low    uint16
+	ranges []span64
+	procs  *processTable // nil until needed
+}
+
+func openSegment(dir string) (s *segment, err error) {
+	f, err := os.Open(filepath.Join(dir, eventsFile))
+	if err != nil {
+		return nil, err
+	}
+	s = &segment{dir: dir, f: f}
+	defer func() {
+		if p := recover(); p != nil { // the library panics on some damage
+			err = fmt.Errorf("damaged: %v", p)
+		}
+		if err != nil {
+			f.Close()
+		}
+	}()
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := readFooter(f, st.Size(), &s.file); err != nil {
+		return nil, err
+	}
+	return s, s.readMeta()
+}
+
+// readMeta reads the footer's facts and checks that the columns are the known
+// ones: later versions may add some at the end.
+func (s *segment) readMeta() (err error) {
+	facts := make(map[string]string)
+	for _, kv := range s.file.KeyValueMetadata {
+		facts[kv.Key] = kv.Value
+	}
+	number := func(key string) int64 {
+		n, e := strconv.ParseInt(facts[key], 10, 64)
+		if err == nil && e != nil {
+			err = fmt.Errorf("no %s in the footer", key)
+		}
+		return n
+	}
+	if v := number(metaVersion); err == nil && v != segmentVersion {
+		return fmt.Errorf("version %d: this program reads version %d", v, segmentVersion)
+	}
+	s.from, s.to, s.mixed, s.low = number(metaFrom), number(metaTo), number(metaMixed), uint16(number(metaMixMin))
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal([]byte(facts[metaRanges]), &s.ranges); err != nil || len(s.ranges) == 0 {
+		return errors.New("no ranges in the footer")
+	}
+	return checkColumns(&s.file, columnsOf(reflect.TypeFor[eventSchema]()))
+}
+
+// checkColumns makes sure that a file begins with these columns.
+func checkColumns(m *format.FileMetaData, specs []columnSpec) error {
+	for i := range specs {
+		if i+1 >= len(m.Schema) || m.Schema[i+1].Name != specs[i].name || !m.Schema[i+1].Type.Valid || m.Schema[i+1].Type.V != specs[i].physical() {
+			return fmt.Errorf("column %s is missing", specs[i].name)
+		}
+	}
+	if len(m.RowGroups) > 0 && len(m.RowGroups[0].Columns) < len(specs) {
+		return fmt.Errorf("%w: %d columns", errFile, len(m.RowGroups[0].Columns))
+	}
+	return nil
+}
+
+func (s *segment) close() error { return s.f.Close() }
+
+// load reads the process table.
+func (s *segment) load() (err error) {
+	if s.procs == nil {
+		if s.procs, err = openProcesses(s.dir); err != nil {
+			err = &CorruptError{Name: filepath.Join(filepath.Base(s.dir), processesFile), Cause: err}
+		}
+	}
+	return err
+}
+
+func (s *segment) process(id activity.ProcessID) *activity.Process { return s.procs.process(id) }
