@@ -23,7 +23,7 @@ func mayImport() map[string][]string {
 		"internal/svc":      nil,
 		"internal/probe":    nil,
 
-		"internal/probe/...": {"internal/probe"},
+		"internal/probe/...": {"internal/probe", "internal/probe/internal/..."},
 		"internal/probe/all": {"internal/probe/..."},
 
 		"internal/proc":        pipeline,

@@ -1,0 +1,211 @@
+// Package talk holds a prober's conversation: it opens the connection, bounds
+// what is read, keeps the first bytes for the answer, and ends at once when the
+// context does.
+package talk
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/portreporter/portreporter/internal/probe"
+)
+
+const (
+	maxSeen = 4 << 10  // kept for Answer.Raw
+	maxRead = 64 << 10 // of one message
+	sends   = 2        // of a question by UDP: one may be lost
+)
+
+// Conn is a TCP connection, or what runs inside one, of one conversation.
+type Conn struct {
+	net.Conn
+
+	r    *bufio.Reader
+	seen *head
+	stop func() bool
+}
+
+// Open connects to d's port. The connection ends with ctx; where ctx has no
+// deadline, it has an answer's time.
+func Open(ctx context.Context, d probe.Dialer) (*Conn, error) {
+	c, err := d.TCP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return Over(ctx, c, d.Wait()), nil
+}
+
+// Over talks over a connection that is there, such as a TLS one, and owns it.
+func Over(ctx context.Context, c net.Conn, wait time.Duration) *Conn {
+	seen := &head{}
+	t := &Conn{Conn: c, r: bufio.NewReaderSize(io.TeeReader(c, seen), 4<<10), seen: seen}
+	t.stop = limit(ctx, c, wait)
+	return t
+}
+
+// limit ends what waits on c when ctx is done, until the stop that it returns.
+func limit(ctx context.Context, c net.Conn, wait time.Duration) (stop func() bool) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		end = time.Now().Add(wait)
+	}
+	// A connection that refuses a deadline is closed; the read that follows says so.
+	_ = c.SetDeadline(end)
+	return context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })
+}
+
+// Close closes the connection.
+func (c *Conn) Close() error {
+	c.stop()
+	return c.Conn.Close()
+}
+
+// Reader reads what the peer sends, all of it counted as seen.
+func (c *Conn) Reader() *bufio.Reader { return c.r }
+
+// Seen is the first 4 KiB that the peer sent.
+func (c *Conn) Seen() []byte { return c.seen.b }
+
+// Send writes a message whole.
+func (c *Conn) Send(b []byte) error {
+	if _, err := c.Write(b); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	return nil
+}
+
+// Full reads exactly n bytes, which are the caller's; more than 64 KiB is
+// another protocol's idea of a length, and refused.
+func (c *Conn) Full(n int) ([]byte, error) {
+	if n < 0 || n > maxRead {
+		return nil, fmt.Errorf("a message of %d bytes", n)
+	}
+	b := make([]byte, n)
+	if _, err := io.ReadFull(c.r, b); err != nil {
+		return nil, fmt.Errorf("read: %w", err)
+	}
+	return b, nil
+}
+
+// Some reads what comes next, up to 4 KiB, in the pieces that it comes in.
+func (c *Conn) Some() ([]byte, error) {
+	b := make([]byte, 4<<10)
+	n, err := c.r.Read(b)
+	if n > 0 {
+		return b[:n], nil
+	}
+	return nil, fmt.Errorf("read: %w", err)
+}
+
+// Line reads a line of at most 4 KiB, and returns it without its end.
+func (c *Conn) Line() (string, error) {
+	b, err := c.r.ReadSlice('\n')
+	if err != nil {
+		return "", fmt.Errorf("read a line: %w", err)
+	}
+	b = b[:len(b)-1]
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		b = b[:n-1]
+	}
+	return string(b), nil
+}
+
+// Fail is how a prober ends on err: another protocol when the peer has said
+// something, silence when it has not.
+func (c *Conn) Fail(protocol string, err error) (*probe.Answer, error) {
+	return Fail(protocol, c.Seen(), err)
+}
+
+// Fail is how a prober ends on err after the peer has said seen.
+func Fail(protocol string, seen []byte, err error) (*probe.Answer, error) {
+	if len(seen) == 0 {
+		return nil, fmt.Errorf("%s: %w", protocol, err)
+	}
+	if !errors.Is(err, probe.ErrProtocol) {
+		err = fmt.Errorf("%w: %w", probe.ErrProtocol, err)
+	}
+	return &probe.Answer{Protocol: protocol, Raw: Head(seen)}, fmt.Errorf("%s: %w", protocol, err)
+}
+
+// Head is the part of b that an answer keeps.
+func Head(b []byte) []byte { return b[:min(len(b), maxSeen)] }
+
+// Ask sends a question by UDP, once more when an answer's time has passed, and
+// returns the first datagram that is says yes to: its answer, and not somebody's
+// late one. When only others came, it returns the first of those and an error
+// that wraps ErrProtocol.
+func Ask(ctx context.Context, d probe.Dialer, question []byte, is func([]byte) bool) ([]byte, error) {
+	c, err := d.UDP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return AskOn(ctx, c, d.Wait(), question, is)
+}
+
+// AskOn is Ask on a socket that is there, and stays open.
+func AskOn(ctx context.Context, c net.Conn, wait time.Duration, question []byte, is func([]byte) bool) ([]byte, error) {
+	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
+	var other []byte
+	var err error
+	for range sends {
+		if _, err = c.Write(question); err != nil {
+			err = fmt.Errorf("send: %w", err)
+			break
+		}
+		var b []byte
+		b, err = await(ctx, c, wait, is, &other)
+		if b != nil {
+			return b, nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
+		}
+	}
+	if other != nil {
+		return other, fmt.Errorf("%w: no datagram is an answer", probe.ErrProtocol)
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return nil, err
+}
+
+// await reads datagrams until one is an answer, for as long as one may take.
+func await(ctx context.Context, c net.Conn, wait time.Duration, is func([]byte) bool, other *[]byte) ([]byte, error) {
+	end := time.Now().Add(wait)
+	if d, ok := ctx.Deadline(); ok && d.Before(end) {
+		end = d
+	}
+	_ = c.SetReadDeadline(end)
+	if err := ctx.Err(); err != nil { // it may have ended before the deadline was set
+		return nil, err
+	}
+	buf := make([]byte, maxRead)
+	for {
+		n, err := c.Read(buf)
+		if err != nil {
+			return nil, fmt.Errorf("read: %w", err)
+		}
+		if b := buf[:n:n]; is(b) {
+			return b, nil
+		}
+		if *other == nil {
+			*other = append([]byte{}, Head(buf[:n])...)
+		}
+	}
+}
+
+// head keeps the first bytes of what passes.
+type head struct{ b []byte }
+
+func (h *head) Write(b []byte) (int, error) {
+	h.b = append(h.b, b[:min(len(b), maxSeen-len(h.b))]...)
+	return len(b), nil
+}
