@@ -38,6 +38,18 @@ func SocketCSV(opt Options) *CSV[*activity.Socket] {
 	return &CSV[*activity.Socket]{cells: socketCells(), opt: opt}
 }
 
+// Interest adds a last column with what find says of each value: as in JSON.
+// The column is empty where nothing was found.
+func (c *CSV[T]) Interest(find func(T) []activity.Finding) *CSV[T] {
+	c.cells = append(c.cells, cell[T]{"interest", func(b []byte, v T, _ *Options) []byte {
+		if found := find(v); len(found) > 0 {
+			b = appendFindings(b, found)
+		}
+		return b
+	}})
+	return c
+}
+
 // AppendHeader appends the line of column names.
 func (c *CSV[T]) AppendHeader(b []byte) []byte {
 	for i := range c.cells {

@@ -20,6 +20,10 @@ type Options struct {
 	Now      time.Time      // tables: times of this day are written without their date
 	Width    int            // tables: the terminal's columns; 0 is unlimited
 	Color    bool           // text and tables: colour beside the words, never instead of them
+
+	// Findings gives what rules of interest say of a socket, for the table's last
+	// column; nil leaves it out.
+	Findings func(*activity.Socket) []activity.Finding
 }
 
 func (o *Options) zone() *time.Location {

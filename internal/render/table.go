@@ -21,11 +21,12 @@ const (
 	colUser
 	colPlace
 	colSince
+	colInterest
 	numColumns
 )
 
 func titles() [numColumns]string {
-	return [numColumns]string{"PROTO", "LOCAL", "REMOTE", "STATE", "PROCESS", "USER", "UNIT/CONTAINER", "SINCE"}
+	return [numColumns]string{"PROTO", "LOCAL", "REMOTE", "STATE", "PROCESS", "USER", "UNIT/CONTAINER", "SINCE", "INTEREST"}
 }
 
 // layout is one way to fit a terminal: the width below which each column is not
@@ -38,18 +39,18 @@ const fixed = 1 << 16
 // columns at most) as long as something else can give way.
 func layouts() []layout {
 	return []layout{
-		{fixed, 21, 21, fixed, 12, 6, 10, fixed},
-		{fixed, 21, 21, fixed, 12, 6, 0, fixed},
-		{fixed, 21, 21, fixed, 12, 6, 0, 0},
-		{fixed, 14, 14, fixed, 10, 6, 0, 0},
-		{0, 14, 14, fixed, 10, 0, 0, 0},
-		{0, 8, 8, 0, 8, 0, 0, 0},
+		{fixed, 21, 21, fixed, 12, 6, 10, fixed, 16},
+		{fixed, 21, 21, fixed, 12, 6, 0, fixed, 12},
+		{fixed, 21, 21, fixed, 12, 6, 0, 0, 8},
+		{fixed, 14, 14, fixed, 10, 6, 0, 0, 8},
+		{0, 14, 14, fixed, 10, 0, 0, 0, 8},
+		{0, 8, 8, 0, 8, 0, 0, 0, 0},
 	}
 }
 
 // AppendSockets appends sockets as a table in the order given, with a
-// header: the columns of `ss -tulpn`, and user, unit or container, and since
-// when. Columns that nothing is in are left out. Where opt.Width is narrower
+// header: the columns of `ss -tulpn`, and user, unit or container, since when,
+// and the worst of opt.Findings. Columns that nothing is in are left out. Where opt.Width is narrower
 // than the table, long texts are cut with an ellipsis, and below 100 columns
 // states and times are short and the last columns go; from 28 columns on no line is
 // wider than opt.Width.
@@ -79,7 +80,8 @@ type table struct {
 	cells  []span
 	width  [numColumns]int // what the column needs, then what it gets; 0 left out
 	states []activity.State
-	last   *activity.Socket // of the row before
+	worst  []activity.Severity // of each row's findings; nil where none are asked for
+	last   *activity.Socket    // of the row before
 	narrow bool
 	gap    int // columns between two columns
 }
@@ -124,6 +126,7 @@ func (t *table) add(s *activity.Socket) {
 		t.put(colSince, t.since(t.text, s.Since))
 	}
 	t.last = s
+	t.addInterest(s)
 }
 
 // addOwner adds the cells of process, user, and unit or container. Of a busy
@@ -208,7 +211,7 @@ func (t *table) since(b []byte, ns int64) []byte {
 // asks for it, the widest column giving way first.
 func (t *table) fit() {
 	for i, title := range titles() {
-		if t.width[i] > 0 || i != colRemote && i != colPlace {
+		if t.width[i] > 0 || i != colRemote && i != colPlace && i != colInterest {
 			t.width[i] = max(t.width[i], len(title))
 		}
 	}
@@ -321,6 +324,8 @@ func (t *table) paint(col, row int) paint {
 		return t.pal.name
 	case col == colSince:
 		return t.pal.dim
+	case col == colInterest:
+		return t.pal.severity(t.worst[row])
 	}
 	return paint{}
 }
