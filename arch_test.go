@@ -39,6 +39,7 @@ func mayImport() map[string][]string {
 		"internal/enrich":   {"internal/activity", "internal/proc"},
 		"internal/interest": {"internal/activity", "internal/filter"},
 		"internal/analyse":  {"internal/activity", "internal/filter", "internal/interest"},
+		"internal/notify":   {"internal/activity"},
 		"internal/render":   {"internal/activity", "internal/analyse", "internal/probe"},
 
 		"internal/tui":     views(),
