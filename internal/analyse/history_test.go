@@ -21,6 +21,9 @@ type tenure struct {
 	opened   int64 // UTC ns: the socket, by whichever owner
 	from, to int64 // this owner; to 0: still
 	seen     bool  // some run of the recorder recorded it
+	told     bool  // so was its end
+	heir     bool  // it was another's before
+	silently bool  // it got it while nobody recorded
 	rx, tx   uint64
 }
 
@@ -159,7 +162,8 @@ func (h *history) closes() {
 	i := h.rnd.IntN(len(h.open))
 	n := h.open[i]
 	h.open = append(h.open[:i], h.open[i+1:]...)
-	n.to = h.now
+	n.to, n.told = h.now, h.on
+	n.seen = n.seen || h.on
 	kind := map[activity.Kind]activity.Kind{activity.KindListen: activity.KindUnlisten, activity.KindBind: activity.KindUnbind}[n.kind]
 	if kind == activity.KindNone {
 		kind, n.rx, n.tx = activity.KindClose, h.rnd.Uint64N(1000), h.rnd.Uint64N(1000)
@@ -178,7 +182,7 @@ func (h *history) handsOver() {
 	old := h.open[i]
 	heir := *old
 	old.to = h.now
-	heir.owner, heir.from, heir.seen = h.process(), h.now, h.on
+	heir.owner, heir.from, heir.seen, heir.heir, heir.silently = h.process(), h.now, h.on, true, !h.on
 	h.open[i], h.tenures = &heir, append(h.tenures, &heir)
 	h.now += 1e6
 	e := heir.event(activity.KindSnapshot, h.now)

@@ -92,8 +92,21 @@ type Timeline struct {
 	flows   map[flowKey]tallies
 	peers   int
 
+	unended map[runKey]*holding // ports whose end is not among the events
+	mending int                 // runs that Mend has seen
+
 	lastProcess *activity.Process // program's
 	lastProgram program
+}
+
+// runKey names a socket in one of the runs.
+type runKey struct {
+	run int
+	key socketKey
+}
+
+func (h *holding) runKey() runKey {
+	return runKey{h.run, keyOf(&activity.Event{Socket: h.sock.Cookie, Local: h.sock.Local, Remote: h.sock.Remote, NetNS: h.sock.NetNS, Proto: h.sock.Proto})}
 }
 
 // portKey names a port of a network namespace.
@@ -116,11 +129,22 @@ type tryKey struct {
 // as they were at the instant at (UTC ns).
 func NewTimeline(open []*activity.Socket, at int64) *Timeline {
 	t := &Timeline{tracker: newTracker(), talks: map[talkKey]*Entry{}, tries: map[tryKey]*Entry{}, rest: map[activity.Kind]*Entry{},
-		ports: map[portKey][]*holding{}, talking: map[*holding]tallies{}, flows: map[flowKey]tallies{}}
+		ports: map[portKey][]*holding{}, talking: map[*holding]tallies{}, flows: map[flowKey]tallies{},
+		unended: map[runKey]*holding{}}
 	t.tracker.began, t.tracker.ended = t.began, t.ended
+	t.tracker.kept = func(h *holding) {
+		if at := h.runKey(); t.unended[at] == h {
+			delete(t.unended, at)
+			t.unended[runKey{t.tracker.runs, at.key}] = h
+		}
+	}
 	t.tracker.last = at
-	for _, s := range open {
-		t.tracker.adopt(s, at)
+	for _, ports := range [...]bool{true, false} { // so that connections find the port that they are on
+		for _, s := range open {
+			if ports == (s.State != activity.StateEstablished) {
+				t.tracker.adopt(s, at)
+			}
+		}
 	}
 	return t
 }
@@ -146,9 +170,44 @@ func (t *Timeline) Add(e *activity.Event) {
 	}
 }
 
-// AddGap takes a time (UTC ns) that is not on record, and why.
-func (t *Timeline) AddGap(from, to int64, why string) {
-	t.entries = append(t.entries, &Entry{Kind: activity.KindGap, From: Instant{At: from, Exact: true}, To: Instant{At: to, Exact: true}, Why: why})
+// Unended returns what tells whether an event may be about a port of the
+// timeline whose end has not been added. Those are to be given to Mend.
+func (t *Timeline) Unended() func(e *activity.Event) bool {
+	keys := map[socketKey]struct{}{}
+	for k := range t.unended {
+		keys[k.key] = struct{}{}
+	}
+	return func(e *activity.Event) bool {
+		_, ok := keys[keyOf(e)]
+		return ok
+	}
+}
+
+// Mend takes, after all that is about the thing, what ended its ports without
+// being about it itself: that another process took one over, say. It wants
+// them in the order of the record with each recorder-start that Add was given.
+func (t *Timeline) Mend(e *activity.Event) {
+	if e.Kind == activity.KindRecorderStart {
+		t.mending++
+		return
+	}
+	k := runKey{t.mending, keyOf(e)}
+	h := t.unended[k]
+	if h == nil || e.Time < h.from.At || e.Kind == activity.KindSnapshot && e.Owner == h.sock.Owner {
+		return
+	}
+	switch e.Kind {
+	case activity.KindUnlisten, activity.KindUnbind:
+		h.entry.To = Instant{At: e.Time, Exact: e.Provenance == activity.Observed}
+	case activity.KindSnapshot:
+		h.entry.To = Instant{At: e.Time}
+	default:
+		return
+	}
+	if !h.entry.To.Exact {
+		h.entry.To.After = h.from.At
+	}
+	delete(t.unended, k)
 }
 
 // Entries returns the entries by their beginnings. It ends the timeline.
@@ -173,20 +232,20 @@ func (e *Entry) finish() {
 	if e.more.Count > 0 {
 		e.Peers = append(e.Peers, Peer{Tally: e.more})
 	}
-	if !e.holdsPort() && e.Kind != activity.KindGap {
+	if !e.HoldsPort() && e.Kind != activity.KindGap {
 		e.From, e.To = Instant{At: e.First, Exact: true}, Instant{At: e.Last, Exact: true}
 		if e.Open > 0 {
 			e.To = Instant{}
 		}
 	}
-	if e.Kind == activity.KindBind && !e.holdsPort() && e.Count > 1 {
+	if e.Kind == activity.KindBind && !e.HoldsPort() && e.Count > 1 {
 		e.Local = netip.AddrPortFrom(e.Local.Addr(), 0)
 	}
 	e.peers, e.seen = nil, nil
 }
 
-// holdsPort reports whether the entry is of one socket that holds a port.
-func (e *Entry) holdsPort() bool {
+// HoldsPort reports whether the entry is of one socket that holds a port.
+func (e *Entry) HoldsPort() bool {
 	return !e.Rest && (e.Kind == activity.KindListen || e.Kind == activity.KindBind && e.Flags&activity.FlagAutoBind == 0)
 }
 
@@ -262,8 +321,11 @@ func (t *Timeline) began(h *holding) {
 	} else {
 		h.entry = t.add(Entry{Kind: kind, From: h.from, Proto: h.sock.Proto, Local: h.sock.Local, Remote: h.sock.Remote, NetNS: h.sock.NetNS,
 			Flags: h.flags, Owner: h.sock.Owner, Process: h.sock.Process, Processes: 1, Others: h.sock.Others})
+		if h.entry.HoldsPort() {
+			t.unended[h.runKey()] = h
+		}
 	}
-	if !h.entry.holdsPort() {
+	if !h.entry.HoldsPort() {
 		h.entry.Count++
 		h.entry.Open++
 		h.entry.see(h.from.At)
@@ -285,10 +347,15 @@ func (t *Timeline) ended(h *holding, end Instant, by *activity.Event) {
 		t.ports[k] = left
 	}
 	e := h.entry
-	if !e.holdsPort() {
+	if !e.HoldsPort() {
 		e.Open--
 		e.see(end.At)
 		return
+	}
+	if at := h.runKey(); by != nil {
+		delete(t.unended, at)
+	} else if t.unended[at] != h {
+		return // Mend knew better
 	}
 	e.To = end
 	if by != nil && by.Kind != activity.KindSnapshot {

@@ -114,7 +114,7 @@ func (t *Timeline) talk(h *holding) {
 	}
 	kind := h.direction()
 	if kind != activity.KindConnect {
-		if on := t.holder(h.sock.NetNS, h.sock.Proto, h.sock.Local, h.sock.Owner); on != nil && on.entry.holdsPort() {
+		if on := t.holder(h.sock.NetNS, h.sock.Proto, h.sock.Local, h.sock.Owner); on != nil && on.entry.HoldsPort() {
 			t.talking[h] = tallies{&on.entry.Tally, t.peer(on.entry, h.sock.Remote.Addr())}
 			t.talking[h].begin(h.since.At)
 			return
@@ -170,7 +170,7 @@ func (t *Timeline) exchange(e *activity.Event) tallies {
 	if e.Socket == 0 || h == nil {
 		h = t.holder(e.NetNS, e.Proto, e.Local, e.Owner)
 	}
-	if h != nil && h.entry != nil && h.entry.holdsPort() {
+	if h != nil && h.entry != nil && h.entry.HoldsPort() {
 		return tallies{&h.entry.Tally, t.peer(h.entry, e.Remote.Addr())}
 	}
 	k := talkKey{kind: activity.KindFlow, proto: e.Proto, remote: e.Remote, who: t.program(e.Process)}

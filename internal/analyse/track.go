@@ -49,6 +49,7 @@ type holding struct {
 	from  Instant  // when this owner had it first
 	prior *holding // of the same socket by the owner before
 	entry *Entry   // of the timeline
+	run   int      // the run that told of it last
 }
 
 // tracker follows the sockets that are open through a stream of events.
@@ -56,12 +57,15 @@ type tracker struct {
 	open   map[socketKey]*holding
 	before map[socketKey]*holding // open when the run before ended, and not named again yet
 	run    int64                  // UTC ns at which the present run began; 0 unknown
+	runs   int                    // so many have begun
 	last   int64                  // UTC ns of its latest event
 	dark   Instant                // between the two runs, when those of before can have ended
 
-	// began is told of each holding, and ended of its end, with the event that
-	// says so, nil where none does. Either may be nil.
+	// began is told of each holding, kept before a run takes it over from the
+	// one before, and ended of its end, with the event that says so, nil where
+	// none does. Each may be nil.
 	began func(h *holding)
+	kept  func(h *holding)
 	ended func(h *holding, end Instant, by *activity.Event)
 }
 
@@ -97,6 +101,7 @@ func (t *tracker) restart(e *activity.Event) {
 	t.before, t.open = t.open, t.before
 	t.dark = Instant{At: e.Time, After: min(t.last, e.Time)}
 	t.run, t.last = e.Time, e.Time
+	t.runs++
 }
 
 // forget ends what was open in the run before and was not named again: it ended
@@ -136,7 +141,7 @@ func (t *tracker) opened(e *activity.Event) *holding {
 }
 
 func (t *tracker) begin(k socketKey, h *holding) *holding {
-	t.open[k] = h
+	t.open[k], h.run = h, t.runs
 	if t.began != nil {
 		t.began(h)
 	}
@@ -163,6 +168,10 @@ func (t *tracker) found(e *activity.Event) *holding {
 		delete(t.before, k)
 		t.open[k] = h
 		h.hold(e)
+		if t.kept != nil {
+			t.kept(h)
+		}
+		h.run = t.runs
 		return h
 	}
 	t.lose(k)
@@ -194,9 +203,9 @@ func (t *tracker) knows(e *activity.Event) bool { return t.open[keyOf(e)] != nil
 // the events.
 func (t *tracker) conclude(end *activity.Event) {
 	e := *end
-	e.Kind, e.Boot, e.Holders = openingKind(end), 0, nil
-	if e.Kind == activity.KindConnect && end.Provenance == activity.Observed {
-		e.Role = activity.RoleCreator
+	e.Kind, e.Boot, e.Holders, e.Role = openingKind(end), 0, nil, activity.RoleNone
+	if e.Kind == activity.KindConnect && end.Provenance != activity.Observed {
+		e.Kind = activity.KindSnapshot // who began it is not known
 	}
 	at := Instant{At: end.Time, After: t.run}
 	if end.Unknown&activity.FactDuration == 0 {
@@ -260,8 +269,14 @@ func socketOf(e *activity.Event) activity.Socket {
 	s := activity.Socket{Cookie: e.Socket, Proto: e.Proto, State: stateOf(e), Local: e.Local, Remote: remoteOf(e), NetNS: e.NetNS,
 		Mapped: e.Flags&activity.FlagMapped != 0, MPTCP: e.Flags&activity.FlagMPTCP != 0, UID: activity.NoID, SinceBoot: e.Boot,
 		Since: e.Time, Role: e.Role, Provenance: e.Provenance, Tier: e.Tier, Owner: e.Owner, Process: e.Process, Others: e.Holders, Holders: holderKeys(e)}
-	if e.Kind == activity.KindSnapshot {
+	switch {
+	case e.Kind == activity.KindSnapshot:
 		s.Since, s.SinceBoot = 0, 0
+	case e.Role != activity.RoleNone: // imported events have none
+	case e.Kind == activity.KindAccept:
+		s.Role = activity.RoleAcceptor
+	case e.Kind == activity.KindConnect:
+		s.Role = activity.RoleCreator
 	}
 	if e.Process != nil {
 		s.UID = e.Process.UID

@@ -14,6 +14,9 @@ import (
 	"github.com/portreporter/portreporter/internal/journal"
 )
 
+// noRecorder is why nothing is on record until now.
+const noRecorder = "no recorder runs, or none that answers here"
+
 // The most gaps that are named one by one.
 const maxGapsTold = 10
 
@@ -108,7 +111,7 @@ func findGaps(spans []journal.Interval, from, to, now int64) (gaps []journal.Int
 		gaps = append([]journal.Interval{{From: from, To: first, State: journal.StateNotRunning, Reason: "nothing is on record from then"}}, gaps...)
 	}
 	if last < to && first < to {
-		gaps = append(gaps, journal.Interval{From: last, To: to, State: journal.StateNotRunning, Reason: "no recorder runs, or none that answers here"})
+		gaps = append(gaps, journal.Interval{From: last, To: to, State: journal.StateNotRunning, Reason: noRecorder})
 	}
 	return gaps
 }

@@ -21,12 +21,14 @@ type past struct {
 	cfg        Config
 	journal    *journal.Reader
 	spans      []journal.Interval // all of its coverage
+	started    int64              // UTC ns at which the recorder began that runs now; 0 none runs
+	now        int64              // UTC ns
 	unreadable int
 	stderr     io.Writer
 }
 
 func newPast(ctx context.Context, command string, cfg Config, r *journal.Reader, stderr io.Writer) *past {
-	p := &past{command: command, cfg: cfg, journal: r, stderr: stderr}
+	p := &past{command: command, cfg: cfg, journal: r, stderr: stderr, now: time.Now().UnixNano(), started: runningSince(ctx, cfg)}
 	var err error
 	if p.spans, err = r.Coverage(ctx, 0, 0); err != nil {
 		p.unreadable++ // which parts, those who read them say
@@ -110,19 +112,26 @@ func (p *past) events(ctx context.Context, q journal.Query) iter.Seq2[*activity.
 			runs = append(runs, s)
 		}
 	}
-	return withStarts(readable(p.command, p.journal.Events(ctx, q), &p.unreadable, p.stderr), runs)
+	return withStarts(readable(p.command, p.journal.Events(ctx, q), &p.unreadable, p.stderr), runs, q.From)
 }
 
 // withStarts yields the events of several runs of the recorder, those of each
-// run after its recorder-start. Where one run's events end is told by their
-// sequence numbers, which begin anew, or by their times.
-func withStarts(events iter.Seq2[*activity.Event, error], runs []journal.Interval) iter.Seq2[*activity.Event, error] {
+// run between its recorder-start and an inferred recorder-stop at its last event.
+// Where one run's events end is told by their sequence numbers, which begin
+// anew, or by their times. What is before the time from is left out.
+func withStarts(events iter.Seq2[*activity.Event, error], runs []journal.Interval, from int64) iter.Seq2[*activity.Event, error] {
 	return func(yield func(*activity.Event, error) bool) {
 		next := 0
 		begin := func() bool {
 			next++
 			start := runs[next-1].Event
-			return start == nil || yield(start, nil)
+			if start == nil || start.Time < from {
+				return true
+			}
+			if next > 1 && !yield(&activity.Event{Kind: activity.KindRecorderStop, Time: runs[next-2].To, Provenance: activity.Inferred}, nil) {
+				return false
+			}
+			return yield(start, nil)
 		}
 		var seq uint64
 		for e, err := range events {
@@ -186,8 +195,7 @@ func (p *past) recall(ctx context.Context, state *analyse.State, q journal.Query
 // addLive adds to a state what the recorder has known to be open since before
 // the record begins. It reports whether the recorder of that run could be asked.
 func (p *past) addLive(ctx context.Context, state *analyse.State, at int64) bool {
-	started := runningSince(ctx, p.cfg)
-	if started == 0 || started > at {
+	if p.started == 0 || p.started > at {
 		return false
 	}
 	c, err := control.Dial(ctx, p.cfg.ControlPath)
@@ -210,18 +218,33 @@ func (p *past) addLive(ctx context.Context, state *analyse.State, at int64) bool
 	return true
 }
 
-// untilNow is the coverage with the time from the last event on record until
-// now.
-func (p *past) untilNow() []journal.Interval {
-	now := time.Now().UnixNano()
-	last := int64(0)
+// ends is where the record ends (UTC ns), 0 while a recorder runs.
+func (p *past) ends() (last int64) {
+	if p.started != 0 {
+		return 0
+	}
 	for _, s := range p.spans {
 		last = max(last, s.To)
 	}
-	if started := runningSince(context.Background(), p.cfg); started == 0 && last < now {
-		return append(slices.Clone(p.spans), journal.Interval{From: last, To: now, State: journal.StateNotRunning, Reason: "no recorder runs, or none that answers here"})
+	return last
+}
+
+// untilNow is the coverage with the time from the end of the record until now.
+func (p *past) untilNow() []journal.Interval {
+	last := p.ends()
+	if last == 0 || last >= p.now {
+		return p.spans
 	}
-	return p.spans
+	return append(slices.Clone(p.spans), journal.Interval{From: last, To: p.now, State: journal.StateNotRunning, Reason: noRecorder})
+}
+
+// gaps lists the gaps in a time (UTC ns; 0 open).
+func (p *past) gaps(from, to int64) []journal.Interval {
+	within := slices.DeleteFunc(slices.Clone(p.spans), func(s journal.Interval) bool { return to != 0 && s.From >= to || s.To < from })
+	if p.started != 0 {
+		within = append(within, journal.Interval{From: p.started, To: p.now, State: journal.StateRecorded})
+	}
+	return findGaps(within, from, to, p.now)
 }
 
 // holesAt names what makes the state at a moment doubtful, and counts it: that

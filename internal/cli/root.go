@@ -19,6 +19,7 @@ func commands() []*cobra.Command {
 		newRecordCommand(),
 		newListCommand(),
 		newEventsCommand(),
+		newWhoCommand(),
 		newImportCommand(),
 		newDoctorCommand(),
 		newVerifyCommand(),
