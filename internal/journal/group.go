@@ -37,17 +37,15 @@ type groupReader struct {
 	match [numColumns][]bool // of the entries of a dictionary, those that the query wants
 }
 
-func newGroupReader() (*groupReader, error) {
-	dec, err := newDecompressor()
-	if err != nil {
-		return nil, err
-	}
-	r := &groupReader{src: pageSource{dec: dec}, defs: eventColumns()}
+func newGroupReader() *groupReader {
+	r := &groupReader{src: pageSource{dec: newDecompressor()}, defs: eventColumns()}
 	for i, s := range columnsOf(reflect.TypeFor[eventSchema]()) {
 		r.cols[i].spec = s
 	}
-	return r, nil
+	return r
 }
+
+func (r *groupReader) close() { r.src.dec.Close() }
 
 // open turns to a segment.
 func (r *groupReader) open(s *segment) { r.src.f, r.dec.lookup = s.f, s.process }

@@ -223,11 +223,8 @@ func newCursor(dir string) (*cursor, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cursor{s: s, i: -1}
-	if c.r, err = newGroupReader(); err == nil {
-		err = s.load()
-	}
-	if err != nil {
+	c := &cursor{s: s, r: newGroupReader(), i: -1}
+	if err := s.load(); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -274,9 +271,7 @@ func (c *cursor) next() (err error) {
 }
 
 func (c *cursor) close() {
-	if c.r != nil {
-		c.r.src.dec.Close()
-	}
+	c.r.close()
 	c.s.close()
 }
 

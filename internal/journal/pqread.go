@@ -88,8 +88,12 @@ type pageSource struct {
 	pages int // decoded, dictionaries included
 }
 
-func newDecompressor() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxPage))
+func newDecompressor() *zstd.Decoder {
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxMemory(maxPage))
+	if err != nil {
+		panic(err) // the options are constants
+	}
+	return d
 }
 
 // chunkReader decodes pages of one column of one row group after the other.

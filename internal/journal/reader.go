@@ -43,51 +43,63 @@ func (r *Reader) Events(ctx context.Context, q Query) iter.Seq2[*activity.Event,
 // yielder takes an event and its position, or an error. It returns false to end.
 type yielder func(pos, *activity.Event, error) bool
 
-// walk is Events with positions.
+// walk is Events with positions. Segments are scanned ahead, on as many
+// processors as there are.
 func (r *Reader) walk(ctx context.Context, q Query, yield yielder) {
-	var next pos // everything before it has been read
+	next := pos{} // everything before it has been read
 	for {
-		p, last, err := r.following(next)
+		ps, err := r.following(next)
 		if err != nil {
 			yield(next, nil, err)
 			return
 		}
-		if p.name == "" {
+		if len(ps) == 0 || !r.pieces(ctx, ps, &next, &q, yield) {
 			return
 		}
-		end, more, err := r.piece(ctx, p, next, &q, yield)
+	}
+}
+
+// pieces yields what q asks for in these pieces, from next on, which it moves.
+// It returns false when that was all there is, or enough.
+func (r *Reader) pieces(ctx context.Context, ps []piece, next *pos, q *Query, yield yielder) (again bool) {
+	from := *next
+	scan := func(ctx context.Context, g *groupReader, i int) (*selection, error) {
+		if ps[i].live {
+			return nil, nil // it grows: it is read when its turn comes
+		}
+		return r.segment(ctx, g, ps[i], from, q)
+	}
+	again = true
+	inOrder(ctx, len(ps), scan, func(i int, sel *selection, err error) bool {
+		end, more, err := r.piece(ctx, ps[i], sel, err, *next, q, yield)
 		if errors.Is(err, errGone) {
-			continue // what covers it is in the next listing
+			return false // what covers it is in the next listing
 		}
 		if err != nil {
 			var c *CorruptError
 			more = yield(end, nil, err) && errors.As(err, &c)
 		}
 		// The last live log may have grown since; what it has now is not asked for.
-		if !more || last && p.live {
-			return
-		}
-		next = end.next()
-	}
+		again = more && (i < len(ps)-1 || !ps[i].live)
+		*next = end.next()
+		return more
+	})
+	return again
 }
 
-// following returns the first piece with positions from next on, and whether it
-// is the last of all; or no piece.
-func (r *Reader) following(next pos) (p piece, last bool, err error) {
+// following returns the pieces with positions from next on.
+func (r *Reader) following(next pos) ([]piece, error) {
 	l, err := list(r.dir)
 	if err != nil {
-		return piece{}, false, err
+		return nil, err
 	}
-	for i, p := range l.pieces {
+	return slices.DeleteFunc(l.pieces, func(p piece) bool {
 		end := p.last
 		if p.live { // one that begins before next has been read whole
 			end = p.first
 		}
-		if !end.less(next) {
-			return p, i == len(l.pieces)-1, nil
-		}
-	}
-	return piece{}, false, nil
+		return end.less(next)
+	}), nil
 }
 
 // errGone says that a piece was sealed, merged or removed after it was listed.
@@ -112,45 +124,37 @@ func (r *Reader) fault(p piece, err error) error {
 }
 
 // piece yields what q asks for in one piece, from next on, and returns the
-// piece's last position. Nothing has been yielded when the error is errGone.
-func (r *Reader) piece(ctx context.Context, p piece, next pos, q *Query, yield yielder) (end pos, more bool, err error) {
+// piece's last position. Of a segment it is given what scanning it gave. Nothing
+// has been yielded when the error is errGone.
+func (r *Reader) piece(ctx context.Context, p piece, sel *selection, scanned error, next pos, q *Query, yield yielder) (end pos, more bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return end, false, err
 	}
 	if p.live {
 		return r.live(p, next, q, yield)
 	}
-	sel, err := r.segment(ctx, p, next, q)
-	if e := ctx.Err(); e != nil {
-		return p.last, false, e
-	}
-	if errors.Is(err, errGone) {
-		return p.last, false, err
+	if errors.Is(scanned, errGone) {
+		return p.last, false, scanned
 	}
 	for i := range sel.events {
 		e := new(activity.Event)
-		if e2 := sel.event(i, e); e2 != nil {
-			return p.last, true, r.fault(p, e2)
+		if err := sel.event(i, e); err != nil {
+			return p.last, true, r.fault(p, err)
 		}
 		if !yield(sel.events[i].at, e, nil) {
 			return p.last, false, nil
 		}
 	}
-	return p.last, true, err
+	return p.last, true, scanned
 }
 
 // segment selects from a sealed segment.
-func (r *Reader) segment(ctx context.Context, p piece, next pos, q *Query) (*selection, error) {
+func (r *Reader) segment(ctx context.Context, g *groupReader, p piece, next pos, q *Query) (*selection, error) {
 	s, err := openSegment(filepath.Join(r.dir, p.name))
 	if err != nil {
 		return &selection{}, r.fault(p, err)
 	}
 	defer s.close()
-	g, err := newGroupReader()
-	if err != nil {
-		return &selection{}, err
-	}
-	defer g.src.dec.Close()
 	sel, err := s.scan(g, q, next, ctx.Err)
 	return sel, r.fault(p, err)
 }
@@ -191,18 +195,28 @@ func (r *Reader) live(p piece, next pos, q *Query, yield yielder) (end pos, more
 // Tail returns the newest n events that q asks for, oldest first. Errors of
 // what cannot be read are joined, and come with what can.
 func (r *Reader) Tail(ctx context.Context, q Query, n int) ([]*activity.Event, error) {
+	if n <= 0 {
+		return nil, nil
+	}
 	l, err := list(r.dir)
 	if err != nil {
 		return nil, err
 	}
+	slices.Reverse(l.pieces)
 	var newest []*activity.Event
 	var errs []error
-	for _, p := range slices.Backward(l.pieces) {
-		if len(newest) >= n {
-			break
+	gone := false
+	scan := func(ctx context.Context, g *groupReader, i int) (*selection, error) {
+		if l.pieces[i].live {
+			return nil, nil
 		}
+		sel, err := r.segment(ctx, g, l.pieces[i], pos{}, &q)
+		sel.events = sel.events[max(len(sel.events)-n, 0):]
+		return sel, err
+	}
+	inOrder(ctx, len(l.pieces), scan, func(i int, sel *selection, err error) bool {
 		var es []*activity.Event
-		_, _, err := r.piece(ctx, p, pos{}, &q, func(_ pos, e *activity.Event, err error) bool {
+		_, _, err = r.piece(ctx, l.pieces[i], sel, err, pos{}, &q, func(_ pos, e *activity.Event, err error) bool {
 			if err != nil {
 				errs = append(errs, err)
 			} else if es = append(es, e); len(es) >= 2*n+64 { // keep the last n only
@@ -210,13 +224,17 @@ func (r *Reader) Tail(ctx context.Context, q Query, n int) ([]*activity.Event, e
 			}
 			return true
 		})
-		if errors.Is(err, errGone) {
-			return r.Tail(ctx, q, n)
+		if gone = errors.Is(err, errGone); gone {
+			return false
 		}
 		if err != nil {
 			errs = append(errs, err)
 		}
 		newest = append(es, newest...)
+		return len(newest) < n
+	})
+	if gone {
+		return r.Tail(ctx, q, n)
 	}
 	return newest[max(len(newest)-n, 0):], errors.Join(errs...)
 }

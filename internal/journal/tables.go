@@ -183,10 +183,7 @@ func readGroups[T any](path string, visit func(cols []chunkReader, rows int) err
 	if err := checkColumns(&m, specs); err != nil {
 		return err
 	}
-	src := &pageSource{f: f}
-	if src.dec, err = newDecompressor(); err != nil {
-		return err
-	}
+	src := &pageSource{f: f, dec: newDecompressor()}
 	defer src.dec.Close()
 	for i := range m.RowGroups {
 		cols, err := readGroup(src, &m.RowGroups[i], specs)
