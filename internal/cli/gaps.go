@@ -34,14 +34,21 @@ func tellGaps(ctx context.Context, command string, cfg Config, r *journal.Reader
 // gapsIn lists the gaps in a time, as findGaps does. What of the record could
 // not be read is joined in the error.
 func gapsIn(ctx context.Context, cfg Config, r *journal.Reader, from, to int64) ([]journal.Interval, error) {
-	spans, err := r.Coverage(ctx, from, to)
 	now := time.Now().UnixNano()
+	spans, err := spansIn(ctx, cfg, r, from, to, now)
+	return findGaps(spans, from, to, now), err
+}
+
+// spansIn tells how well a time is recorded (UTC ns; 0 open): what the record
+// says, and that a recorder which runs has recorded until now.
+func spansIn(ctx context.Context, cfg Config, r *journal.Reader, from, to, now int64) ([]journal.Interval, error) {
+	spans, err := r.Coverage(ctx, from, to)
 	if from != 0 {
 		if started := runningSince(ctx, cfg); started != 0 {
 			spans = append(spans, journal.Interval{From: started, To: now, State: journal.StateRecorded})
 		}
 	}
-	return findGaps(spans, from, to, now), err
+	return spans, err
 }
 
 // nameGaps tells of gaps, the first ones each.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/term"
@@ -26,9 +27,12 @@ func terminal(w io.Writer) (width int) {
 }
 
 // renderOptions are those for w: colour on a terminal only, and not where
-// NO_COLOR is set (no-color.org).
+// NO_COLOR is set (no-color.org). Elsewhere COLUMNS may give a width.
 func renderOptions(w io.Writer) render.Options {
 	width := terminal(w)
+	if n, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && n > 0 && width == 0 {
+		return render.Options{Location: time.Local, Now: time.Now(), Width: n}
+	}
 	return render.Options{Location: time.Local, Now: time.Now(), Width: width,
 		Color: width > 0 && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }

@@ -20,6 +20,7 @@ func commands() []*cobra.Command {
 		newListCommand(),
 		newEventsCommand(),
 		newWhoCommand(),
+		newReportCommand(),
 		newImportCommand(),
 		newDoctorCommand(),
 		newVerifyCommand(),

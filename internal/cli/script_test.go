@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 			os.Exit(code)
 		},
 		"story": runStory,
+		"week":  runWeek,
 		"webshop": func() {
 			if err := webshop(os.Args[1:], os.Stdin, os.Stdout); err != nil {
 				fmt.Fprintln(os.Stderr, "webshop:", err)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"net/netip"
 	"os"
@@ -24,6 +25,7 @@ import (
 // hold spaces or worse; a line that begins with # is a remark.
 //
 //	process NAME [pid=N] [exe=PATH] [user=NAME] [uid=N] [unit=U] [container=NAME] [image=I] [args=A ...] [sha256=X] [package=P] [parent=NAME]
+//	        [module=PATH|PACKAGE ...] [deleted]
 //	TIME KIND [tcp|udp LOCAL [REMOTE]] [@PROCESS] [socket=N] [netns=N] [rx=N] [tx=N] [after=DURATION] [reason=WORD]
 //	          [holder=@PROCESS] [with=@PROCESS ...] [from=TIME] [to=TIME] [lost=KIND:N] [why=TEXT] [autobind] [inbound] [reset] [inferred] [unknown]
 //
@@ -49,6 +51,7 @@ type storyteller struct {
 	now       time.Time
 	journal   *journal.Writer
 	processes map[string]*activity.Process
+	sets      []*activity.ModuleSet
 }
 
 func (s *storyteller) end() error {
@@ -140,6 +143,9 @@ func (s *storyteller) append(e *activity.Event) error {
 		w, err := journal.Open(journal.Config{Dir: s.dir, HostName: "web1", BootID: "story"})
 		if err != nil {
 			return err
+		}
+		for _, set := range s.sets {
+			w.Modules(set)
 		}
 		s.journal = w
 	}
@@ -252,6 +258,7 @@ func (s *storyteller) process(name string, ws []string) (err error) {
 	n := uint32(len(s.processes) + 100)
 	p := &activity.Process{Key: activity.ProcessKey{PID: n, Start: uint64(n) * 1e9}, Start: s.now.Add(-100 * time.Hour).UnixNano(), Name: name,
 		User: "root", LoginUID: activity.NoID}
+	var modules []activity.Module
 	for _, w := range ws {
 		key, value, _ := strings.Cut(w, "=")
 		var n uint64
@@ -281,6 +288,11 @@ func (s *storyteller) process(name string, ws []string) (err error) {
 			p.ExeSHA256 = value
 		case "package":
 			p.ExePackage = value
+		case "deleted":
+			p.Deleted = true
+		case "module":
+			file, pkg, _ := strings.Cut(value, "|")
+			modules = append(modules, activity.Module{Path: file, Package: pkg, Base: uint64(len(modules)+1) << 12})
 		case "parent":
 			p.Ancestors = append(p.Ancestors, activity.ProcessRef{Key: activity.ProcessKey{PID: 1, Start: 1}, Name: value})
 		default:
@@ -289,6 +301,12 @@ func (s *storyteller) process(name string, ws []string) (err error) {
 		if err != nil {
 			return err
 		}
+	}
+	if modules != nil {
+		h := fnv.New64()
+		fmt.Fprint(h, modules)
+		p.Modules = activity.ModuleSetID(h.Sum64())
+		s.sets = append(s.sets, &activity.ModuleSet{ID: p.Modules, Modules: modules})
 	}
 	p.ID = activity.MakeProcessID([]byte("story"+p.Exe+p.User), p.Key, 0)
 	s.processes[name] = p

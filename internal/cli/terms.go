@@ -7,16 +7,23 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/filter"
 )
 
 // parseFilter parses the words of a command line as one filter; nil when there
 // are none.
 func parseFilter(command string, args []string) (*filter.Expr, error) {
+	return parseRecordFilter(command, args, nil)
+}
+
+// parseRecordFilter is parseFilter for a record whose module sets can be had.
+func parseRecordFilter(command string, args []string, modules func(activity.ModuleSetID) *activity.ModuleSet) (*filter.Expr, error) {
 	if len(args) == 0 {
 		return nil, nil
 	}
-	x, err := filter.Parse(strings.Join(args, " "), filter.Options{Now: time.Now(), Location: time.Local, Services: servicePort})
+	opt := filter.Options{Now: time.Now(), Location: time.Local, Services: servicePort, Modules: modules}
+	x, err := filter.Parse(strings.Join(args, " "), opt)
 	if err != nil {
 		return nil, usagef("%s: %w", command, err)
 	}

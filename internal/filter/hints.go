@@ -26,6 +26,21 @@ type Hints struct {
 	Never    bool           // nothing matches
 }
 
+// TimeOnly reports whether the expression asks for nothing but the time that
+// its hints' From and To bound.
+func (x *Expr) TimeOnly() bool {
+	isTime := func(n *node) bool { return n.op == opTerm && n.term.field.class == classTime }
+	if x.root.op != opAnd {
+		return isTime(&x.root)
+	}
+	for i := range x.root.kids {
+		if !isTime(&x.root.kids[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // Hints derives the push-down. The caller owns the result.
 func (x *Expr) Hints() Hints {
 	b := x.root.bound(false)

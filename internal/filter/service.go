@@ -9,6 +9,16 @@ func serviceNames() []string {
 	return names
 }
 
+// ServiceName returns the built-in name of a port, "" when it has none.
+func ServiceName(port uint16) string {
+	for _, s := range services {
+		if s.port == port {
+			return s.name
+		}
+	}
+	return ""
+}
+
 func builtinService(name string) (uint16, bool) {
 	for _, s := range services {
 		if s.name == name {

@@ -13,7 +13,7 @@ type paint struct{ on, off string }
 // palette holds the paints of text and tables. Its zero value is colourless.
 // It uses the terminal's own sixteen colours, so that its theme holds.
 type palette struct {
-	dim, good, bad, note, name, head paint
+	dim, good, bad, note, name, head, bar paint
 }
 
 func newPalette(wanted bool) palette {
@@ -29,6 +29,7 @@ func newPalette(wanted bool) palette {
 		note: toPaint(s().Foreground(ansi("3"))),
 		name: toPaint(s().Bold(true)),
 		head: toPaint(s().Bold(true)),
+		bar:  toPaint(s().Foreground(ansi("6"))),
 	}
 }
 
