@@ -87,7 +87,12 @@ func (r *Recorder) settle() {
 	p.unknown, p.found, p.ended = unknown, nil, nil
 	p.doubts += len(unknown)
 	if p.doubts > 0 { // don't let them wait for long
-		r.nextPass = r.cfg.Now().Add(max(time.Second, 50*r.passCost))
+		share := time.Duration(50)
+		if r.mending > 0 {
+			r.mending--
+			share = 4
+		}
+		r.nextPass = r.cfg.Now().Add(max(time.Second, share*r.passCost))
 	}
 }
 

@@ -115,6 +115,7 @@ type Recorder struct {
 	nextTick, nextPass, nextHolders time.Time
 	holdersWanted                   bool
 	passCost                        time.Duration
+	mending                         int // passes that may cost more, after a loss
 	lastErr                         string
 	open                            atomic.Int64 // what Open returns
 }
@@ -295,7 +296,7 @@ func (r *Recorder) checkLoss(now time.Time) {
 	if e := r.cover.loss(now, lost); e != nil {
 		r.append(e)
 		r.cfg.Log.Warn("events lost", "count", e.Coverage.LostTotal(), "reason", e.Coverage.Reason)
-		r.nextPass = now // the table is no longer true
+		r.nextPass, r.mending = now, 2 // the table is no longer true
 	}
 }
 
