@@ -13,8 +13,8 @@ import (
 // maxRows bounds a process's table in one section; the statistics count all.
 const maxRows = 1000
 
-// appendProcess appends the head of a process's details: who it is.
-func appendProcess(b []byte, pid uint32, known bool, p *activity.Process) []byte {
+// appendWho appends a process's number and name.
+func appendWho(b []byte, pid uint32, known bool, p *activity.Process) []byte {
 	b = append(b, lineProcess...)
 	if known {
 		b = strconv.AppendUint(b, uint64(pid), 10)
@@ -22,7 +22,12 @@ func appendProcess(b []byte, pid uint32, known bool, p *activity.Process) []byte
 	if name := imageName(p); name != "" {
 		b = append(appendText(append(b, " ("...), name, false), ')')
 	}
-	b = append(b, "\n\n"...)
+	return append(b, "\n\n"...)
+}
+
+// appendProcess appends the head of a process's details: who it is.
+func appendProcess(b []byte, pid uint32, known bool, p *activity.Process) []byte {
+	b = appendWho(b, pid, known, p)
 	b = appendText(append(b, lineUser...), userName(p), false)
 	b = append(b, "\n\n"...)
 	if p == nil {

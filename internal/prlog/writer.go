@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -205,17 +204,7 @@ func (w *Writer) initial(now time.Time, sockets []activity.Socket, table bool) [
 		return append(b, lineContinue+s.name(LogInitial)+"\n"...)
 	}
 	sockets = slices.Clone(sockets)
-	sortSockets(sockets)
-	b = fmt.Appendf(b, "%s\n\n%d%s\n\nPID:Process%s", lineMappings, len(sockets), lineFound, tableHead)
-	for i := range sockets {
-		s := &sockets[i]
-		b = strconv.AppendUint(b, uint64(s.Owner.PID), 10)
-		if name := imageName(s.Process); name != "" {
-			b = appendText(append(b, ':'), name, false)
-		}
-		b = appendRow(b, s)
-	}
-	b = appendStats(append(b, '\n'), sockets)
+	b = AppendMappings(b, lineMappings, sockets)
 	for len(sockets) > 0 {
 		n := 1
 		for n < len(sockets) && sockets[n].Owner.PID == sockets[0].Owner.PID {
