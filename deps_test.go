@@ -19,6 +19,9 @@ func programPackages() map[string]string {
 		"unshare": "util-linux", "mount": "mount",
 		"systemd-analyze": "systemd", "systemd-socket-activate": "systemd",
 
+		"named": "bind9", "vsftpd": "vsftpd", "in.tftpd": "tftpd-hpa", "snmpd": "snmpd", "xl2tpd": "xl2tpd", "dovecot": "dovecot-imapd",
+		"postfix": "postfix", "slapd": "slapd", "krb5kdc": "krb5-kdc", "samba": "samba",
+
 		"portreporter": "", "webshop": "", // stand for built programs: their Path is set
 	}
 }
@@ -38,7 +41,11 @@ func TestProgramsAreInstalled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, name := range names {
+		recipes, err := filepath.Glob(filepath.Join(dir, "recipes_*.go")) // of internal/testutil/server
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range slices.Concat(names, recipes) {
 			for _, program := range programsRun(t, name) {
 				p, ok := known[program]
 				if !ok {
@@ -59,7 +66,7 @@ func programsRun(t *testing.T, name string) (programs []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := regexp.MustCompile(`(?:exec\.Command\(|exec\.CommandContext\([^,"]*, |exec\.LookPath\(|testutil\.Program\(\w+, |p\.path\()"([^"/]+)"`)
+	run := regexp.MustCompile(`(?:exec\.Command\(|exec\.CommandContext\([^,"]*, |exec\.LookPath\(|testutil\.Program\(\w+, |p\.path\(|Program: +)"([^"/]+)"`)
 	for _, m := range run.FindAllSubmatch(text, -1) {
 		programs = append(programs, string(m[1]))
 	}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"os/user"
 	"strings"
 	"syscall"
 	"testing"
@@ -112,8 +113,8 @@ func TestRecipes(t *testing.T) {
 			t.Errorf("recipe %q: %+v", name, r)
 		}
 		if r.Owner != "" && syscall.Geteuid() == 0 {
-			if _, err := exec.Command("id", r.Owner).Output(); err != nil {
-				t.Errorf("recipe %q: no user %s", name, r.Owner)
+			if _, err := user.Lookup(r.Owner); err != nil {
+				t.Errorf("recipe %q: %v", name, err)
 			}
 		}
 	}
