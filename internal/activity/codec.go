@@ -279,6 +279,7 @@ const (
 	sockLocal
 	sockRemote
 	sockProcess
+	sockAutoBind
 )
 
 // AppendSocket appends s's binary form. Processes are written as their ID.
@@ -287,7 +288,7 @@ func AppendSocket(b []byte, s *Socket) []byte {
 	for _, x := range []struct {
 		on  bool
 		bit byte
-	}{{s.Mapped, sockMapped}, {s.MPTCP, sockMPTCP}, {s.Local.Addr().IsValid(), sockLocal}, {s.Remote.Addr().IsValid(), sockRemote}, {s.Process != nil, sockProcess}} {
+	}{{s.Mapped, sockMapped}, {s.MPTCP, sockMPTCP}, {s.Local.Addr().IsValid(), sockLocal}, {s.Remote.Addr().IsValid(), sockRemote}, {s.Process != nil, sockProcess}, {s.AutoBind, sockAutoBind}} {
 		if x.on {
 			f |= x.bit
 		}
@@ -329,7 +330,7 @@ func DecodeSocket(b []byte, s *Socket, lookup func(ProcessID) *Process) error {
 		return d.fail("socket")
 	}
 	f := h[0]
-	*s = Socket{Mapped: f&sockMapped != 0, MPTCP: f&sockMPTCP != 0, Proto: Proto(h[1]), State: State(h[2]), Role: Role(h[3]),
+	*s = Socket{Mapped: f&sockMapped != 0, MPTCP: f&sockMPTCP != 0, AutoBind: f&sockAutoBind != 0, Proto: Proto(h[1]), State: State(h[2]), Role: Role(h[3]),
 		Tier: Tier(h[4] >> 4), Provenance: Provenance(h[4] & 15)}
 	s.Cookie = d.uvarint()
 	if f&sockLocal != 0 {

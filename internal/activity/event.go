@@ -118,6 +118,7 @@ type Socket struct {
 	Local, Remote netip.AddrPort // unmapped, as in Event
 	Mapped        bool
 	MPTCP         bool
+	AutoBind      bool // the kernel chose the local port, where that is known
 	NetNS         uint32
 	Inode         uint64 // of sockfs; 0 none: nobody has it open
 	UID           uint32 // NoID unknown
@@ -180,6 +181,9 @@ func (s *Socket) Opening() Event {
 	e := Event{Time: s.Since, Kind: s.openingKind(), Proto: s.Proto, Tier: s.Tier, Provenance: s.Provenance, Role: s.Role,
 		Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Socket: s.Cookie, Owner: s.Owner, Process: s.Process,
 		Holders: s.Others, Rx: s.Rx, Tx: s.Tx}
+	if s.AutoBind {
+		e.Flags |= FlagAutoBind
+	}
 	if s.Mapped {
 		e.Flags |= FlagMapped
 	}

@@ -55,3 +55,7 @@ func containerOf(p *activity.Process) string {
 	}
 	return ""
 }
+
+// SameProgram reports whether two processes are the same program for the same
+// purpose: of one executable, user, unit and container.
+func SameProgram(a, b *activity.Process) bool { return programOf(a) == programOf(b) }

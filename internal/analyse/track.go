@@ -192,6 +192,9 @@ func (t *tracker) adopt(s *activity.Socket, at int64) {
 	if s.Mapped {
 		h.flags |= activity.FlagMapped
 	}
+	if s.AutoBind {
+		h.flags |= activity.FlagAutoBind
+	}
 	e := activity.Event{Socket: s.Cookie, Local: s.Local, Remote: s.Remote, NetNS: s.NetNS, Proto: s.Proto}
 	t.begin(keyOf(&e), h)
 }
@@ -267,7 +270,7 @@ func (h *holding) sameAs(e *activity.Event) bool {
 // socketOf makes the socket that an event opens or finds.
 func socketOf(e *activity.Event) activity.Socket {
 	s := activity.Socket{Cookie: e.Socket, Proto: e.Proto, State: stateOf(e), Local: e.Local, Remote: remoteOf(e), NetNS: e.NetNS,
-		Mapped: e.Flags&activity.FlagMapped != 0, MPTCP: e.Flags&activity.FlagMPTCP != 0, UID: activity.NoID, SinceBoot: e.Boot,
+		Mapped: e.Flags&activity.FlagMapped != 0, MPTCP: e.Flags&activity.FlagMPTCP != 0, AutoBind: e.Flags&activity.FlagAutoBind != 0, UID: activity.NoID, SinceBoot: e.Boot,
 		Since: e.Time, Role: e.Role, Provenance: e.Provenance, Tier: e.Tier, Owner: e.Owner, Process: e.Process, Others: e.Holders, Holders: holderKeys(e)}
 	switch {
 	case e.Kind == activity.KindSnapshot:

@@ -73,7 +73,9 @@ func (p *past) stateAt(ctx context.Context, at int64, q journal.Query) (analyse.
 		return analyse.State{}, fmt.Errorf("%s: the record is empty", p.command)
 	}
 	cut := run.Event == nil // its beginning was removed
-	q.Match, q.Kinds = nil, portKinds|connectionKinds
+	if q.Match = nil; q.Kinds == 0 {
+		q.Kinds = portKinds | connectionKinds
+	}
 	q.From, q.To = earliest, at+int64(analyse.Settle)
 	if cut {
 		q.To = 0

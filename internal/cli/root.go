@@ -21,6 +21,7 @@ func commands() []*cobra.Command {
 		newEventsCommand(),
 		newWhoCommand(),
 		newReportCommand(),
+		newDiffCommand(),
 		newImportCommand(),
 		newDoctorCommand(),
 		newVerifyCommand(),

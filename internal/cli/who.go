@@ -111,6 +111,7 @@ func (p *past) openBefore(ctx context.Context, q journal.Query, x *filter.Expr) 
 	if _, _, ok := p.run(q.From); q.From == 0 || !ok || q.Never {
 		return nil, nil
 	}
+	q.Kinds = 0
 	state, err := p.stateAt(ctx, q.From-1, q)
 	if err != nil {
 		return nil, err

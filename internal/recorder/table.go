@@ -148,7 +148,7 @@ func (t *table) holder(netns uint32, proto activity.Proto, local netip.AddrPort,
 // describe tells s as others are told of it.
 func (s *socket) describe() activity.Socket {
 	k := activity.Socket{Cookie: s.cookie, Proto: s.proto, State: s.state, Local: s.local, Remote: s.remote, NetNS: s.netns,
-		Mapped: s.flags&activity.FlagMapped != 0, MPTCP: s.flags&activity.FlagMPTCP != 0, UID: activity.NoID,
+		Mapped: s.flags&activity.FlagMapped != 0, MPTCP: s.flags&activity.FlagMPTCP != 0, AutoBind: s.flags&activity.FlagAutoBind != 0, UID: activity.NoID,
 		Since: s.since, SinceBoot: s.boot, Role: s.role, Provenance: s.provenance, Tier: s.tier, Holders: s.holders}
 	if s.owner != nil {
 		k.Owner, k.Process = s.owner.key, s.owner.facts

@@ -46,6 +46,10 @@ func AppendSocketJSON(b []byte, s *activity.Socket, opt Options) []byte {
 	if opt.Host != "" {
 		b = appendStringField(b, "host", opt.Host)
 	}
+	return append(appendSocketFields(b, s), '}', '\n')
+}
+
+func appendSocketFields(b []byte, s *activity.Socket) []byte {
 	b = appendWord(b, "proto", protoWord(s.Proto))
 	b = appendWord(b, "state", s.State.String())
 	b = appendEnd(b, "local", s.Local, false)
@@ -56,6 +60,9 @@ func AppendSocketJSON(b []byte, s *activity.Socket, opt Options) []byte {
 	}
 	if s.MPTCP {
 		f |= activity.FlagMPTCP
+	}
+	if s.AutoBind {
+		f |= activity.FlagAutoBind
 	}
 	b = appendFlags(b, f)
 	b = appendTimeField(b, "since", s.Since)
@@ -73,7 +80,7 @@ func AppendSocketJSON(b []byte, s *activity.Socket, opt Options) []byte {
 		b = appendUintField(b, "rx", s.Rx)
 		b = appendUintField(b, "tx", s.Tx)
 	}
-	return append(b, '}', '\n')
+	return b
 }
 
 // protoWord is Proto.String without its allocation for numbers that have none.
