@@ -103,8 +103,12 @@ func (c *Conn) Some() ([]byte, error) {
 	return nil, fmt.Errorf("read: %w", err)
 }
 
-// Line reads a line of at most 4 KiB, and returns it without its end.
+// Line reads a line of at most 4 KiB, and returns it without its end. What does
+// not begin as text is none, and is not waited for.
 func (c *Conn) Line() (string, error) {
+	if b, err := c.r.Peek(1); err == nil && (b[0] < ' ' && b[0] != '\t' && b[0] != '\r' && b[0] != '\n' || b[0] > '~') {
+		return "", fmt.Errorf("read a line: byte 0x%02x is no text", b[0])
+	}
 	b, err := c.r.ReadSlice('\n')
 	if err != nil {
 		return "", fmt.Errorf("read a line: %w", err)

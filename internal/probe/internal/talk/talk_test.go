@@ -133,3 +133,16 @@ func TestAsk(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 }
+
+// TestLineOfBytes: no line is waited for where no text begins.
+func TestLineOfBytes(t *testing.T) {
+	for _, first := range []string{"\x00", "\xff", "\x16\x03", "\x7f"} {
+		c := open(t, t.Context(), func(c net.Conn) {
+			_, _ = c.Write([]byte(first))
+			_, _ = c.Read(make([]byte, 1))
+		})
+		if l, err := c.Line(); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%q reads as %q, %v", first, l, err)
+		}
+	}
+}

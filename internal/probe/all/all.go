@@ -1,0 +1,20 @@
+// Package all lists the probers, one a protocol. To add one is to add its line.
+package all
+
+import (
+	"github.com/portreporter/portreporter/internal/probe"
+	"github.com/portreporter/portreporter/internal/probe/ftp"
+	"github.com/portreporter/portreporter/internal/probe/imap"
+	"github.com/portreporter/portreporter/internal/probe/pop3"
+	"github.com/portreporter/portreporter/internal/probe/smtp"
+)
+
+// Probers are all of them, by name.
+func Probers() []probe.Prober {
+	return []probe.Prober{
+		ftp.Prober{},
+		imap.Prober{},
+		pop3.Prober{},
+		smtp.Prober{},
+	}
+}
