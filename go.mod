@@ -2,6 +2,9 @@ module github.com/portreporter/portreporter
 
 go 1.26.0
 
+// A certificate with a negative serial number (Samba makes such) is to be told of, not refused.
+godebug x509negativeserial=1
+
 require (
 	charm.land/lipgloss/v2 v2.0.6
 	github.com/cilium/ebpf v0.22.0

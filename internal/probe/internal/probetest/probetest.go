@@ -14,16 +14,31 @@ import (
 )
 
 // Dialer opens plain connections to an address: what the engine does, without
-// its verdicts. Timeout is how long an answer may take, 2 s when it is 0.
+// its verdicts.
 type Dialer struct {
 	Addr    netip.AddrPort
-	Timeout time.Duration
+	Timeout time.Duration // how long an answer may take; 0: 2 s
+	NS      Namespace     // where to connect from; nil: here
+}
+
+// Namespace is where a testutil.NetNS is meant: what f opens is in it.
+type Namespace interface{ Do(f func()) }
+
+func (d Dialer) do(f func()) {
+	if d.NS == nil {
+		f()
+		return
+	}
+	d.NS.Do(f)
 }
 
 // TCP connects.
-func (d Dialer) TCP(ctx context.Context) (net.Conn, error) {
-	var nd net.Dialer
-	return nd.DialContext(ctx, "tcp", d.Addr.String())
+func (d Dialer) TCP(ctx context.Context) (c net.Conn, err error) {
+	d.do(func() {
+		var nd net.Dialer
+		c, err = nd.DialContext(ctx, "tcp", d.Addr.String())
+	})
+	return c, err
 }
 
 // UDP opens an unconnected socket.
@@ -32,7 +47,9 @@ func (d Dialer) UDP(ctx context.Context) (probe.Datagrams, error) {
 	if d.Addr.Addr().Is6() {
 		network = "udp6"
 	}
-	c, err := net.ListenUDP(network, nil)
+	var c *net.UDPConn
+	var err error
+	d.do(func() { c, err = net.ListenUDP(network, nil) })
 	if err != nil {
 		return nil, err
 	}
@@ -87,11 +104,21 @@ func Ask(t testing.TB, p probe.Prober, proto probe.Proto, addr netip.AddrPort) *
 // Try is Ask for what may go wrong.
 func Try(t testing.TB, p probe.Prober, proto probe.Proto, addr netip.AddrPort) (*probe.Answer, error) {
 	t.Helper()
-	return try(t, p, proto, Dialer{Addr: addr})
+	return try(t, p, proto, Dialer{Addr: addr}, 5*time.Second)
 }
 
-func try(t testing.TB, p probe.Prober, proto probe.Proto, d Dialer) (*probe.Answer, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+// AskIn is Ask from within a namespace.
+func AskIn(t testing.TB, ns Namespace, p probe.Prober, proto probe.Proto, addr netip.AddrPort) *probe.Answer {
+	t.Helper()
+	a, err := try(t, p, proto, Dialer{Addr: addr, NS: ns}, 5*time.Second)
+	if err != nil {
+		t.Fatalf("%s at %s: %v", p.Protocol(), addr, err)
+	}
+	return a
+}
+
+func try(t testing.TB, p probe.Prober, proto probe.Proto, d Dialer, limit time.Duration) (*probe.Answer, error) {
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	return p.Ask(ctx, d, probe.Target{Addr: d.Addr.Addr(), Proto: proto, Port: d.Addr.Port()})
 }
@@ -161,7 +188,8 @@ func Strangers(t *testing.T, p probe.Prober, proto probe.Proto) {
 		"newline": "\n",
 	} {
 		t.Run("stranger "+name, func(t *testing.T) {
-			a, err := try(t, p, proto, Dialer{stranger(t, proto, says), 50 * time.Millisecond})
+			t.Parallel()
+			a, err := try(t, p, proto, Dialer{Addr: stranger(t, proto, says), Timeout: 50 * time.Millisecond}, 400*time.Millisecond)
 			if err == nil {
 				t.Fatalf("understood %+v", a)
 			}

@@ -66,8 +66,9 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
-// Reader reads what the peer sends, all of it counted as seen.
-func (c *Conn) Reader() *bufio.Reader { return c.r }
+// Read reads what the peer sends, as all methods that read do: through one
+// buffer, and kept for Seen.
+func (c *Conn) Read(b []byte) (int, error) { return c.r.Read(b) }
 
 // Seen is the first 4 KiB that the peer sent.
 func (c *Conn) Seen() []byte { return c.seen.b }

@@ -1,0 +1,209 @@
+// Package http asks web servers, by HTTP/1.1 and HTTP/2, plain or inside TLS,
+// and recognises services that speak it: Elasticsearch, etcd, Docker,
+// Kubernetes, WinRM.
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/portreporter/portreporter/internal/probe"
+	"github.com/portreporter/portreporter/internal/probe/internal/secure"
+	"github.com/portreporter/portreporter/internal/probe/internal/talk"
+)
+
+const (
+	maxHeader = 32 << 10
+	maxBody   = 16 << 10
+)
+
+// Prober asks for one page, and follows nothing: no redirect, no proxy.
+type Prober struct{ service service }
+
+// New makes the prober of web servers, which asks for "/".
+func New() Prober {
+	return Prober{service{protocol: "http", path: "/", ports: webPorts(), read: page}}
+}
+
+func webPorts() []probe.Port {
+	return []probe.Port{
+		{Proto: probe.TCP, Port: 80, Name: "http"},
+		{Proto: probe.TCP, Port: 443, Name: "https"},
+		{Proto: probe.TCP, Port: 8080, Name: "http-alt"},
+		{Proto: probe.TCP, Port: 8443, Name: "https-alt"},
+		{Proto: probe.TCP, Port: 8000},
+		{Proto: probe.TCP, Port: 8008},
+		{Proto: probe.TCP, Port: 8888},
+		{Proto: probe.TCP, Port: 3128, Name: "squid-http"},
+		{Proto: probe.TCP, Port: 9090},
+		{Proto: probe.TCP, Port: 9100},
+	}
+}
+
+// Protocol is "http", or the service that it looks for.
+func (p Prober) Protocol() string { return p.service.protocol }
+
+// Ports are where such servers usually are.
+func (p Prober) Ports() []probe.Port { return p.service.ports }
+
+// Ask sends one request, first in the manner that the port's name or number
+// suggests. A peer that answers plain text with TLS, or the other way round, is
+// asked again in the other manner.
+func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe.Answer, error) {
+	secured := p.secured(t)
+	r, err := p.get(ctx, d, t, secured)
+	if r.wrongManner(secured, err) {
+		if again, err2 := p.get(ctx, d, t, !secured); err2 == nil {
+			r, err = again, nil
+		}
+	}
+	if err != nil {
+		return talk.Fail(p.Protocol(), r.seen, err)
+	}
+	a := &probe.Answer{Protocol: p.Protocol(), Raw: talk.Head(r.raw())}
+	if a.Summary, err = p.service.read(r, a); err != nil {
+		return talk.Fail(p.Protocol(), r.raw(), err)
+	}
+	if r.TLS != nil {
+		a.Summary += ", " + secure.Describe(a, *r.TLS, t, time.Now())
+	}
+	return a, nil
+}
+
+// secured tells whether a port suggests TLS.
+func (p Prober) secured(t probe.Target) bool {
+	if strings.HasPrefix(t.Service, "https") {
+		return true
+	}
+	switch t.Port {
+	case 443, 2376, 5986, 6443, 8443, 9443, 10250, 10257, 10259:
+		return true
+	}
+	return false
+}
+
+// response is what one request brought.
+type response struct {
+	*http.Response
+	body []byte // at most maxBody, that of an error too
+	seen []byte // first bytes of the connection, before TLS takes it apart
+}
+
+// wrongManner: TLS asked and the peer spoke plainly, or the other way round.
+// Servers tell a plain request to a TLS port by a 400 of their own wording, by
+// an alert, or by closing.
+func (r *response) wrongManner(secured bool, err error) bool {
+	if secured {
+		return err != nil && !secure.Spoken(r.seen) && strings.HasPrefix(string(r.seen), "HTTP/")
+	}
+	return secure.Spoken(r.seen) ||
+		err == nil && r.StatusCode == http.StatusBadRequest && strings.Contains(strings.ToUpper(string(r.body)), "HTTPS") ||
+		errors.Is(err, io.EOF) && len(r.seen) == 0
+}
+
+// raw is the answer as text, its header rebuilt where TLS or HTTP/2 hid it.
+func (r *response) raw() []byte {
+	if r.TLS == nil && len(r.seen) > 0 {
+		return r.seen
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\r\n", r.Proto, r.Status)
+	_ = r.Header.Write(&b) // to memory: it cannot fail
+	b.WriteString("\r\n")
+	b.Write(r.body)
+	return []byte(b.String())
+}
+
+// get makes the request. The response is never nil, and holds what was seen
+// when it failed.
+func (p Prober) get(ctx context.Context, d probe.Dialer, t probe.Target, secured bool) (*response, error) {
+	r := &response{}
+	var conn *talk.Conn
+	tr := transport(ctx, d, t, &conn)
+	defer tr.CloseIdleConnections()
+	req, err := p.request(ctx, t, secured)
+	if err != nil {
+		return r, err
+	}
+	r.Response, err = tr.RoundTrip(req)
+	if err == nil {
+		defer r.Body.Close()
+		// A body that breaks off is as good as its beginning.
+		r.body, _ = io.ReadAll(io.LimitReader(r.Body, maxBody))
+	}
+	if conn != nil {
+		r.seen = append([]byte{}, conn.Seen()...)
+		conn.Close()
+	}
+	return r, err
+}
+
+// transport opens one connection, which it shows in conn.
+func transport(ctx context.Context, d probe.Dialer, t probe.Target, conn **talk.Conn) *http.Transport {
+	dial := func(context.Context, string, string) (net.Conn, error) {
+		c, err := talk.Open(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		*conn = c
+		return c, nil
+	}
+	return &http.Transport{
+		DialContext: dial,
+		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			if _, err := dial(ctx, network, addr); err != nil {
+				return nil, err
+			}
+			return handshake(ctx, *conn, t)
+		},
+		ForceAttemptHTTP2:      true,
+		DisableKeepAlives:      true,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: maxHeader,
+	}
+}
+
+func handshake(ctx context.Context, c *talk.Conn, t probe.Target) (net.Conn, error) {
+	s, err := secure.Client(ctx, c, t, "h2", "http/1.1")
+	if err != nil {
+		return nil, err // a *tls.Conn that is nil would not be a nil net.Conn
+	}
+	return s, nil
+}
+
+func (p Prober) request(ctx context.Context, t probe.Target, secured bool) (*http.Request, error) {
+	host := t.Host
+	if host == "" {
+		host = t.Addr.WithZone("").String() // RFC 6874: a zone is of no meaning to the server
+	}
+	u := url.URL{Scheme: "http", Host: host, Path: p.service.path}
+	usual := uint16(80)
+	if secured {
+		u.Scheme, usual = "https", 443
+	}
+	if t.Port != usual || strings.Contains(host, ":") {
+		u.Host = net.JoinHostPort(host, strconv.Itoa(int(t.Port)))
+	}
+	method, body := http.MethodGet, io.Reader(nil)
+	if p.service.body != "" {
+		method, body = http.MethodPost, strings.NewReader(p.service.body)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, u.String(), body)
+	if err != nil {
+		return nil, fmt.Errorf("make a request: %w", err)
+	}
+	r.Header.Set("User-Agent", "portreporter")
+	r.Header.Set("Accept", "*/*")
+	for name, value := range p.service.header {
+		r.Header[name] = []string{value} // not canonical: WinRM's is in capitals
+	}
+	return r, nil
+}
