@@ -22,6 +22,12 @@ func programPackages() map[string]string {
 		"named": "bind9", "vsftpd": "vsftpd", "in.tftpd": "tftpd-hpa", "snmpd": "snmpd", "xl2tpd": "xl2tpd", "dovecot": "dovecot-imapd",
 		"postfix": "postfix", "slapd": "slapd", "krb5kdc": "krb5-kdc", "samba": "samba",
 
+		"caddy": "caddy", "etcd": "etcd-server", "xrdp": "xrdp", "smbd": "samba", "rsync": "rsync", "Xtigervnc": "tigervnc-standalone-server",
+		"mariadbd": "mariadb-server", "setpriv": "postgresql", // util-linux's, to start postgres
+		"redis-server": "redis-server", "memcached": "memcached", "mosquitto": "mosquitto", "nats-server": "nats-server",
+		"chronyd": "chrony", "avahi-daemon": "avahi-daemon", "turnserver": "coturn", "kamailio": "kamailio",
+		"freeradius": "freeradius", "coap-server-notls": "libcoap3-bin",
+
 		"portreporter": "", "webshop": "", // stand for built programs: their Path is set
 	}
 }

@@ -7,6 +7,11 @@ func recipes() map[string]Recipe {
 	all := classic()
 	maps.Copy(all, mail())
 	maps.Copy(all, directories())
+	maps.Copy(all, web())
+	maps.Copy(all, access())
+	maps.Copy(all, databases())
+	maps.Copy(all, brokers())
+	maps.Copy(all, infrastructure())
 	return all
 }
 
