@@ -66,7 +66,7 @@ func TestCodecRoundTrip(t *testing.T) {
 	if d := cmp.Diff(ms, reused); d != "" {
 		t.Errorf("module set decoded into a used one: -want +got\n%s", d)
 	}
-	s := &Socket{Cookie: 4, Proto: TCP, State: StateListen, Local: netip.MustParseAddrPort("[::]:22"), Mapped: true, MPTCP: true, NetNS: 1, Inode: 2,
+	s := &Socket{Cookie: 4, Proto: TCP, State: StateListen, Local: netip.MustParseAddrPort("[::]:22"), Mapped: true, MPTCP: true, AutoBind: true, NetNS: 1, Inode: 2,
 		UID: NoID, Since: 3, SinceBoot: 8, Role: RoleCreator, Provenance: Snapshotted, Tier: TierPoll, Owner: p.Key, Process: p,
 		Holders: []ProcessKey{p.Key, {PID: 1, Start: 2}}, Others: []*Process{p}, Rx: 5, Tx: 6, Backlog: 7}
 	var gotS Socket

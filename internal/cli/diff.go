@@ -38,7 +38,8 @@ exit code is then 3.`,
   portreporter diff --since "monday 2026-11-23 08:00" -user:root
   portreporter diff 2026-11-23 2026-11-24 port:0-1023
   portreporter diff /backup/web1 /backup/web2`,
-		Args: cobra.ArbitraryArgs,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: completeMoments,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			cfg, err := loadReaderConfig(cmd)
 			if err != nil {

@@ -73,6 +73,7 @@ any past moment.`,
 	root.SetUsageTemplate(root.UsageTemplate() + "\n" + exitCodesHelp + "\n")
 	root.AddCommand(commands()...)
 	wrapArgs(root)
+	completeArguments(root)
 	root.SetHelpCommand(newHelpCommand())
 	return root
 }
