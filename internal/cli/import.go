@@ -267,7 +267,7 @@ func (im *importer) events(ctx context.Context) iter.Seq2[*activity.Event, error
 // gapBetween is what lies between two sets of classic logs of a host: they do not
 // tell when their recorder stopped.
 func gapBetween(a, b *job) *activity.Event {
-	if a == nil || a.format != foreign.Classic || b.format != foreign.Classic || a.last == 0 || b.began <= a.last || b.continues == a.suffix {
+	if a == nil || a.format != foreign.Classic || b.format != foreign.Classic || a.last == 0 || b.began <= a.last || b.continues != nil {
 		return nil
 	}
 	return &activity.Event{Kind: activity.KindGap, Time: b.began, Tier: activity.TierImport, Provenance: activity.Inferred,

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -12,6 +13,7 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -34,6 +36,7 @@ type source struct {
 	log    prlog.Log // classic logs
 	suffix string
 	header prlog.Header
+	goesOn string // PR-INITIAL without mappings: suffix of the set that has them
 	host   string // "" the log does not say
 
 	bytes int64  // of its text
@@ -48,8 +51,9 @@ type job struct {
 	host      string
 	files     []*source
 	suffix    string // classic logs; "" where the name tells none
-	continues string // suffix of the set whose mappings these are
+	continues *job   // the set before, where this one only goes on with it
 	began     int64  // UTC ns; 0 unknown
+	listeners map[netip.AddrPort]bool
 
 	Events, Errors uint64
 	foreign.Skipped
@@ -260,13 +264,17 @@ func (im *importer) identify(s *source, head []byte) (err error) {
 	case s.format == foreign.Sysmon:
 		s.host = foreign.ComputerOf(head)
 	case s.format == foreign.Classic:
-		s.header, err = prlog.ReadHeader(strings.NewReader(string(head)), im.o.zone)
+		s.header, err = prlog.ReadHeader(bytes.NewReader(head), im.o.zone)
 		s.host, s.suffix, s.log = s.header.Computer, suffix, log
 		if s.log == prlog.LogNone {
 			s.log = s.header.Log
 		}
 		if s.log == prlog.LogNone && err == nil {
 			s.log = prlog.LogPorts
+		}
+		if s.log == prlog.LogInitial {
+			first, _ := prlog.ReadInitial(bytes.NewReader(head), prlog.ReadOptions{}) // what is wrong is told when all of it is read
+			_, s.goesOn, _ = prlog.ParseName(first.Continues)
 		}
 	}
 	return err
@@ -295,7 +303,31 @@ func (im *importer) group(sources []*source) ([]*job, error) {
 		j.began = im.beginning(j)
 	}
 	slices.SortStableFunc(jobs, func(a, b *job) int { return cmp.Or(cmp.Compare(a.began, b.began), cmp.Compare(a.name(), b.name())) })
+	link(jobs)
 	return jobs, err
+}
+
+// link finds the sets that go on with the one before: its mappings, and so its
+// listeners and processes, are theirs too.
+func link(jobs []*job) {
+	for i, j := range jobs {
+		j.listeners = map[netip.AddrPort]bool{}
+		first := j.file(prlog.LogInitial)
+		if j.format != foreign.Classic || i == 0 || first == nil || first.goesOn == "" {
+			continue
+		}
+		if before := jobs[i-1]; before.origin() == first.goesOn || before.suffix == first.goesOn {
+			j.continues, j.listeners = before, before.listeners
+		}
+	}
+}
+
+// origin is what tells the job's processes from others'.
+func (j *job) origin() string {
+	if j.continues != nil {
+		return j.continues.origin()
+	}
+	return cmp.Or(j.suffix, j.files[0].sum)
 }
 
 // file returns the set's log of a kind, nil for none.
@@ -394,7 +426,7 @@ func (im *importer) read(j *job) iter.Seq[*activity.Event] {
 			}
 			inputs[i] = in
 		}
-		origin := strings.ToLower(im.host) + "\x00" + cmp.Or(j.suffix, j.files[0].sum)
+		origin := strings.ToLower(im.host) + "\x00" + j.origin()
 		if j.format == foreign.Classic {
 			im.readSet(j, inputs, origin, yield)
 			return
@@ -421,7 +453,7 @@ func (im *importer) readSet(j *job, inputs [4]*foreign.Input, origin string, yie
 			*to = inputs[l]
 		}
 	}
-	opt := prlog.SetOptions{Location: im.zone(j), Origin: origin, Began: j.began, Modules: im.w.Modules}
+	opt := prlog.SetOptions{Location: im.zone(j), Origin: origin, Began: j.began, Listeners: j.listeners, Modules: im.w.Modules}
 	for e, err := range set.Events(opt) {
 		if err == nil {
 			if !yield(e) {

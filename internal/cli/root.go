@@ -23,6 +23,7 @@ func commands() []*cobra.Command {
 		newReportCommand(),
 		newDiffCommand(),
 		newImportCommand(),
+		newExportCommand(),
 		newDoctorCommand(),
 		newVerifyCommand(),
 		newServiceCommand(),

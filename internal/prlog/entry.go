@@ -9,9 +9,31 @@ import (
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
-// record is e's line in PR-PORTS.
-func (w *Writer) record(e *activity.Event) []byte {
-	b := append(w.scratch[:0], w.stampOf(e.Time)...)
+// PortLines writes lines of PR-PORTS one after the other, as export does; its
+// zero value has times in UTC.
+type PortLines struct {
+	Location *time.Location
+	sec      int64
+	stamp    []byte
+}
+
+// AppendHead appends the head of a log that stands alone.
+func (l *PortLines) AppendHead(b []byte) []byte {
+	return append(b, versionLine+titlePorts+"\n\nLog format:\n"+columnLine+"\n\n"...)
+}
+
+// Append appends e's line, nothing for an event that PR-PORTS has none for.
+func (l *PortLines) Append(b []byte, e *activity.Event) []byte {
+	switch e.Kind {
+	case activity.KindListen, activity.KindBind:
+	case activity.KindAccept, activity.KindConnect:
+		if e.Proto != activity.TCP {
+			return b
+		}
+	default:
+		return b
+	}
+	b = append(b, l.stampOf(e.Time)...)
 	b = append(append(b, ','), strings.ToUpper(e.Proto.String())...)
 	b = append(b, ',')
 	if e.Local.IsValid() {
@@ -34,7 +56,25 @@ func (w *Writer) record(e *activity.Event) []byte {
 	}
 	b = appendText(append(b, ','), imageName(e.Process), true)
 	b = appendText(append(b, ",<"...), userName(e.Process), true)
-	w.scratch = append(b, ">\n"...)
+	return append(b, ">\n"...)
+}
+
+// stampOf formats a time, which most entries share with the one before.
+func (l *PortLines) stampOf(ns int64) []byte {
+	if sec := ns / 1e9; sec != l.sec || l.stamp == nil {
+		loc := l.Location
+		if loc == nil {
+			loc = time.UTC
+		}
+		l.sec = sec
+		l.stamp = appendStamp(l.stamp[:0], time.Unix(sec, 0).In(loc))
+	}
+	return l.stamp
+}
+
+// record is e's line in PR-PORTS.
+func (w *Writer) record(e *activity.Event) []byte {
+	w.scratch = w.lines.Append(w.scratch[:0], e)
 	return w.scratch
 }
 
@@ -47,20 +87,11 @@ func pidOf(e *activity.Event) (uint32, bool) {
 	return e.Owner.PID, !e.Owner.IsZero()
 }
 
-// stampOf formats a time, which most entries share with the one before.
-func (w *Writer) stampOf(ns int64) []byte {
-	if sec := ns / 1e9; sec != w.stampSec || w.stamp == nil {
-		w.stampSec = sec
-		w.stamp = appendStamp(w.stamp[:0], time.Unix(sec, 0).In(w.cfg.Location))
-	}
-	return w.stamp
-}
-
 // section is e's section in PR-PIDS.
 func (w *Writer) section(e *activity.Event, table func(uint32) []activity.Socket, modules func(activity.ModuleSetID) *activity.ModuleSet) []byte {
 	b := append(w.scratch[:0], "\n"+rule+"\n\n"+lineNumber...)
 	b = strconv.AppendUint(b, w.number, 10)
-	b = append(append(b, "\n\n"+lineRecorded...), w.stampOf(e.Time)...)
+	b = append(append(b, "\n\n"+lineRecorded...), w.lines.stampOf(e.Time)...)
 	if w.lostNow > 0 {
 		b = strconv.AppendUint(append(b, "\n\n"+lineLost...), w.lostNow, 10)
 	}

@@ -19,6 +19,9 @@ type SetOptions struct {
 	Location *time.Location // as in ReadOptions
 	Origin   string         // tells this set's processes from those of others: host and suffix, for example
 	Began    int64          // UTC ns, of the logs' names: where no head has a date
+	// Listeners, if not nil, holds the listeners of the set that this one
+	// continues, and takes those of this one.
+	Listeners map[netip.AddrPort]bool
 	// Modules is given each module set before the first event whose process has
 	// it; nil drops them.
 	Modules func(*activity.ModuleSet)
@@ -37,7 +40,10 @@ type SetOptions struct {
 func (s Set) Events(opt SetOptions) iter.Seq2[*activity.Event, error] {
 	return func(yield func(*activity.Event, error) bool) {
 		r := &setReader{opt: opt, read: ReadOptions{Location: opt.Location}, yield: yield,
-			owners: owners{origin: opt.Origin, modules: opt.Modules}, listening: map[netip.AddrPort]bool{}}
+			owners: owners{origin: opt.Origin, modules: opt.Modules}, listening: opt.Listeners}
+		if r.listening == nil {
+			r.listening = map[netip.AddrPort]bool{}
+		}
 		if s.Initial != nil {
 			r.initial(s.Initial)
 		}

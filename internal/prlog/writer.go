@@ -79,8 +79,7 @@ type Writer struct {
 
 	lost, lostNow uint64 // in all, and since the last entry that was written
 
-	stampSec int64
-	stamp    []byte
+	lines PortLines
 }
 
 // seen is what the set says already of a process.
@@ -117,7 +116,7 @@ func New(cfg Config) (*Writer, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return nil, fmt.Errorf("classic logs: %w", err)
 	}
-	return &Writer{cfg: cfg, stampSec: -1}, nil
+	return &Writer{cfg: cfg, lines: PortLines{Location: cfg.Location}}, nil
 }
 
 func defaulted(s, d string) string {
