@@ -256,7 +256,7 @@ func (c *conn) events(es *[2]activity.Event, opt Options) []activity.Event {
 	if v.concluded {
 		first.Flags |= activity.FlagConcluded
 	}
-	if proto == activity.UDP {
+	if proto == activity.UDP && !(v.inbound && c.state == "REJ") { // which is ours for an answer by ICMP
 		first.Kind = activity.KindFlow
 		return es[:1+c.ending(es, v, activity.KindFlowEnd)]
 	}
@@ -297,9 +297,12 @@ func (c *conn) tcp(es *[2]activity.Event, v view) int {
 	return 1 + c.ending(es, v, activity.KindClose)
 }
 
+// ended reports whether Zeek saw the connection's end.
+func (c *conn) ended() bool { return c.state == "SF" || c.state == "RSTO" || c.state == "RSTR" }
+
 // ending makes the second event of the first, if there is an end on record.
 func (c *conn) ending(es *[2]activity.Event, v view, kind activity.Kind) int {
-	if c.duration < 0 && v.rx < 0 && v.tx < 0 {
+	if c.duration < 0 && v.rx < 0 && v.tx < 0 && !c.ended() {
 		return 0
 	}
 	first, e := &es[0], &es[1]

@@ -31,8 +31,14 @@ type owners struct {
 	origin  string
 	modules func(*activity.ModuleSet)
 	all     map[ownerKey]*owner
-	noted   map[uint64]activity.ModuleSetID // by the number of the section that lists them
-	given   map[activity.ModuleSetID]bool   // to modules
+	noted   map[uint64]noted              // by the number of the section that lists them
+	given   map[activity.ModuleSetID]bool // to modules
+}
+
+// noted is a section's module list.
+type noted struct {
+	id    activity.ModuleSetID
+	image string // path of the first
 }
 
 type ownerKey struct {
@@ -92,7 +98,7 @@ func (o *owners) learn(p *activity.Process, user string, s *Section) *activity.P
 		if id := o.modulesOf(s); id != 0 {
 			q.Modules = id
 		}
-		if exe := imagePath(s); exe != "" {
+		if exe := o.imagePath(s); exe != "" {
 			q.Exe = exe
 		}
 	}
@@ -115,12 +121,12 @@ func unitOf(services []Service) (u activity.Unit) {
 
 // imagePath is the path of the process's program: the first module, if it bears
 // the program's name.
-func imagePath(s *Section) string {
-	if len(s.Modules) == 0 || s.Name == "" {
-		return ""
+func (o *owners) imagePath(s *Section) string {
+	path := o.noted[s.ModulesAt].image
+	if len(s.Modules) > 0 {
+		path = s.Modules[0].Path
 	}
-	path := s.Modules[0].Path
-	if base := path[strings.LastIndexAny(path, `\/`)+1:]; !strings.EqualFold(base, s.Name) {
+	if base := path[strings.LastIndexAny(path, `\/`)+1:]; base == "" || !strings.EqualFold(base, s.Name) {
 		return ""
 	}
 	return path
@@ -132,20 +138,20 @@ func (o *owners) note(s *Section) {
 		return
 	}
 	if o.noted == nil || len(o.noted) >= maxNoted {
-		o.noted = make(map[uint64]activity.ModuleSetID)
+		o.noted = make(map[uint64]noted)
 	}
-	o.noted[s.Number] = o.give(s.Modules)
+	o.noted[s.Number] = noted{o.give(s.Modules), s.Modules[0].Path}
 }
 
 // modulesOf returns a section's module set, 0 when it is not known.
 func (o *owners) modulesOf(s *Section) activity.ModuleSetID {
 	switch {
 	case s.ModulesAt != 0:
-		return o.noted[s.ModulesAt]
+		return o.noted[s.ModulesAt].id
 	case len(s.Modules) == 0:
 		return 0
-	case s.Number != 0 && o.noted[s.Number] != 0:
-		return o.noted[s.Number]
+	case s.Number != 0 && o.noted[s.Number].id != 0:
+		return o.noted[s.Number].id
 	}
 	return o.give(s.Modules)
 }

@@ -7,8 +7,7 @@ import (
 )
 
 // ecsVersion is the version of the Elastic Common Schema whose fields are used
-// (elastic.co/docs/reference/ecs). All of them were there in 8.0 but process.user,
-// which came with 8.2.
+// (elastic.co/docs/reference/ecs).
 const ecsVersion = "8.11.0"
 
 // appendECS appends e as one document of the Elastic Common Schema.
