@@ -121,7 +121,7 @@ func (r *groupReader) choose(from, to int, q *Query) ([]int, error) {
 	for i := from; i < to; i++ {
 		r.rows = append(r.rows, i)
 	}
-	for _, narrow := range []func(int, int, *Query) error{r.byKind, r.byAddr, r.byTime, r.byPort} {
+	for _, narrow := range []func(int, int, *Query) error{r.byKind, r.byAddr, r.byTime, r.byPort, r.bySocket} {
 		if err := narrow(from, to, q); err != nil {
 			return nil, err
 		}
@@ -166,6 +166,18 @@ func (r *groupReader) byPort(from, to int, q *Query) error {
 	r.keep(func(row int) bool {
 		return q.port(uint16(local.longs[row-local.from])) || q.port(uint16(remote.longs[row-remote.from]))
 	})
+	return nil
+}
+
+func (r *groupReader) bySocket(from, to int, q *Query) error {
+	if len(q.Sockets) == 0 {
+		return nil
+	}
+	c, err := r.seek(colSocket, from, to)
+	if err != nil {
+		return err
+	}
+	r.keep(func(row int) bool { return q.Sockets[uint64(c.longs[row-c.from])] })
 	return nil
 }
 

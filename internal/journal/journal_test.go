@@ -115,6 +115,14 @@ func (h *history) next() *activity.Event {
 	return e
 }
 
+// fewAddrs is one of a few addresses, the 0th of which is none.
+func (h *history) fewAddrs(n int) netip.AddrPort {
+	if n == 0 {
+		return netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	}
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), uint16(n))
+}
+
 func (h *history) modules(w *Writer) {
 	for _, s := range h.sets {
 		w.Modules(s)

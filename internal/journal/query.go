@@ -12,7 +12,8 @@ import (
 // asks for everything. For a filter, both are its methods' results.
 type Query struct {
 	filter.Hints
-	Match func(*activity.Event) bool // called with processes resolved; nil: all. The event is not to be kept
+	Sockets map[uint64]bool            // the event's socket cookie is one of them; nil: any
+	Match   func(*activity.Event) bool // called with processes resolved; nil: all. The event is not to be kept
 }
 
 // coverageKinds tell of the recorder and have no port.
@@ -22,6 +23,9 @@ const coverageKinds = filter.KindSet(1<<activity.KindRecorderStart | 1<<activity
 // columns only.
 func (q *Query) within(e *activity.Event) bool {
 	if q.Never || e.Time < q.From && q.From != 0 || q.To != 0 && e.Time >= q.To || !q.Kinds.Has(e.Kind) {
+		return false
+	}
+	if len(q.Sockets) > 0 && !q.Sockets[e.Socket] {
 		return false
 	}
 	if len(q.Ports) > 0 && !q.port(e.Local.Port()) && !q.port(e.Remote.Port()) {

@@ -181,43 +181,49 @@ func (s *selection) event(i int, e *activity.Event) error {
 // before an error is returned with it.
 func (s *segment) scan(r *groupReader, q *Query, from pos, stop func() error) (sel *selection, err error) {
 	sel = &selection{lookup: s.process}
-	defer func() {
-		if p := recover(); p != nil { // the library panics on some damage
-			err = fmt.Errorf("damaged: %v", p)
-		}
-		sel.sort()
-	}()
-	err = s.each(r, q, stop, func(rows []int) error {
-		if err := s.load(); err != nil {
-			return err
-		}
-		return r.events(rows, func(e *activity.Event, epoch uint64) {
-			if at := (pos{epoch, e.Seq}); !at.less(from) && q.match(e) {
-				sel.add(e, epoch)
+	defer sel.sort()
+	return sel, guarded(func() error {
+		return s.each(r, q, stop, func(_ int, rows []int) error {
+			if err := s.load(); err != nil {
+				return err
 			}
+			return r.events(rows, func(e *activity.Event, epoch uint64) {
+				if at := (pos{epoch, e.Seq}); !at.less(from) && q.match(e) {
+					sel.add(e, epoch)
+				}
+			})
 		})
 	})
-	return sel, err
+}
+
+// guarded calls f: the Parquet library panics on some damage.
+func guarded(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("damaged: %v", p)
+		}
+	}()
+	return f()
 }
 
 // each gives visit the rows of r's row group that are within q's hints, some
-// hundreds at a time, group by group.
-func (s *segment) each(r *groupReader, q *Query, stop func() error, visit func(rows []int) error) error {
+// hundreds at a time, group by group: first is the group's first row in the file.
+func (s *segment) each(r *groupReader, q *Query, stop func() error, visit func(first int, rows []int) error) error {
 	if q.Never || q.To != 0 && s.from >= q.To || s.to < q.From && q.From != 0 {
 		return nil
 	}
 	r.open(s)
-	var first int64
+	first := 0
 	for i := range s.file.RowGroups {
 		g := &s.file.RowGroups[i]
-		rs, err := s.candidates(g, first, q)
+		rs, err := s.candidates(g, int64(first), q)
 		if err == nil && len(rs) > 0 {
-			err = r.eachOf(g, rs, q, stop, visit)
+			err = r.eachOf(g, rs, q, stop, func(rows []int) error { return visit(first, rows) })
 		}
 		if err != nil {
 			return err
 		}
-		first += g.NumRows
+		first += int(g.NumRows)
 	}
 	return nil
 }
