@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"iter"
@@ -88,67 +89,94 @@ type opening struct {
 
 // leftOpen is what one piece says.
 type leftOpen struct {
-	cookies map[[2]uint64]int32 // epoch and cookie: index into sockets
-	others  map[socketID]int32
-	sockets []openSocket
-	always  []openRow
-	faults  []error
+	epochs []epochSockets
+	others map[socketID]*bareSocket // those without a cookie
+	always []openRow
+	faults []error
 }
 
-// openSocket is one socket in a piece. Rows before its last ending are dropped
-// when there are many, and at the end.
-type openSocket struct {
-	id    socketID
-	ended pos // its last ending's
+// epochSockets are the sockets of one epoch, of which a merged segment may have
+// several.
+type epochSockets struct {
+	epoch uint64
+	*socketTable
+}
+
+// bareSocket is one without a cookie.
+type bareSocket struct {
+	ended pos
 	rows  []openRow
 }
 
-func newLeftOpen() *leftOpen {
-	return &leftOpen{cookies: make(map[[2]uint64]int32), others: make(map[socketID]int32)}
-}
-
-// place returns a socket's index in sockets.
-func (l *leftOpen) place(id socketID) (i int32, ok bool) {
-	if id.cookie != 0 {
-		i, ok = l.cookies[[2]uint64{id.epoch, id.cookie}]
-	} else {
-		i, ok = l.others[id]
-	}
-	return i, ok
-}
-
-// of returns a socket's entry, to be used before the next call.
-func (l *leftOpen) of(id socketID) *openSocket {
-	if i, ok := l.place(id); ok {
-		return &l.sockets[i]
-	}
-	i := int32(len(l.sockets))
-	if id.cookie != 0 {
-		l.cookies[[2]uint64{id.epoch, id.cookie}] = i
-	} else {
-		l.others[id] = i
-	}
-	l.sockets = append(l.sockets, openSocket{id: id})
-	return &l.sockets[i]
-}
-
-// take notes an event. late tells that it was after the instant asked about.
-func (l *leftOpen) take(id socketID, kind activity.Kind, late bool, row openRow) {
-	s := l.of(id)
-	if endKinds.Has(kind) && !late {
-		if s.ended.less(row.at) {
-			s.ended = row.at
+// of returns the table of an epoch, for about n sockets if it is new.
+func (l *leftOpen) of(epoch uint64, n int) *socketTable {
+	for _, t := range l.epochs {
+		if t.epoch == epoch {
+			return t.socketTable
 		}
+	}
+	t := newSocketTable(n)
+	l.epochs = append(l.epochs, epochSockets{epoch, t})
+	return t
+}
+
+// ended returns the position of a socket's last ending in this piece.
+func (l *leftOpen) ended(id socketID) pos {
+	if id.cookie == 0 {
+		if s := l.others[id]; s != nil {
+			return s.ended
+		}
+		return pos{}
+	}
+	for _, t := range l.epochs {
+		if t.epoch == id.epoch {
+			if s := t.find(id.cookie); s.cookie != 0 && s.ended != 0 {
+				return pos{id.epoch, s.ended}
+			}
+		}
+	}
+	return pos{}
+}
+
+// take notes an event of a socket. ends tells that it is an ending that counts.
+func (l *leftOpen) take(id socketID, ends bool, row openRow) {
+	switch {
+	case id.cookie != 0 && ends:
+		l.of(id.epoch, 0).end(id.cookie, row.at.seq)
+		return
+	case id.cookie != 0:
+		l.of(id.epoch, 0).add(id.cookie, row.at.seq, row.row)
 		return
 	}
-	s.rows = append(s.rows, row)
+	if l.others == nil {
+		l.others = make(map[socketID]*bareSocket)
+	}
+	s := l.others[id]
+	if s == nil {
+		s = new(bareSocket)
+		l.others[id] = s
+	}
+	if !ends {
+		s.rows = append(s.rows, row)
+	} else if s.ended.less(row.at) {
+		s.ended = row.at
+	}
 }
 
-// finish drops what an ending has followed.
-func (l *leftOpen) finish() {
-	for i := range l.sockets {
-		s := &l.sockets[i]
-		s.rows = after(s.rows, s.ended)
+// left gives the events that no ending has followed in this piece.
+func (l *leftOpen) left(piece int, visit func(socketID, openRow)) {
+	for _, t := range l.epochs {
+		for i := range t.slots {
+			s := &t.slots[i]
+			t.socketTable.left(s, func(r socketRow) {
+				visit(socketID{epoch: t.epoch, cookie: s.cookie}, openRow{pos{t.epoch, r.seq}, piece, int(r.row)})
+			})
+		}
+	}
+	for id, s := range l.others {
+		for _, r := range after(s.rows, s.ended) {
+			visit(id, r)
+		}
 	}
 }
 
@@ -162,7 +190,7 @@ func after(rows []openRow, ended pos) []openRow {
 // find goes through all pieces. It returns true when one is gone, and all is to
 // be done again.
 func (o *opening) find(ctx context.Context) (again bool) {
-	inOrder(ctx, len(o.pieces), o.piece, func(_ int, l *leftOpen, err error) bool {
+	inOrder(ctx, len(o.pieces), o.piece, func(i int, l *leftOpen, err error) bool {
 		if again = errors.Is(err, errGone); again {
 			return false
 		}
@@ -170,7 +198,7 @@ func (o *opening) find(ctx context.Context) (again bool) {
 			l.faults = append(l.faults, err)
 		}
 		o.faults = append(o.faults, l.faults)
-		o.merge(l)
+		o.merge(i, l)
 		return ctx.Err() == nil
 	})
 	return again
@@ -178,28 +206,23 @@ func (o *opening) find(ctx context.Context) (again bool) {
 
 // merge takes what the next piece says: what has ended in it, and what it leaves
 // open.
-func (o *opening) merge(l *leftOpen) {
+func (o *opening) merge(piece int, l *leftOpen) {
 	for id, rows := range o.alive {
-		if k, ok := l.place(id); ok && l.sockets[k].ended != (pos{}) {
-			if rows = after(rows, l.sockets[k].ended); len(rows) == 0 {
+		if ended := l.ended(id); ended != (pos{}) {
+			if rows = after(rows, ended); len(rows) == 0 {
 				delete(o.alive, id)
 			} else {
 				o.alive[id] = rows
 			}
 		}
 	}
-	for i := range l.sockets {
-		if s := &l.sockets[i]; len(s.rows) > 0 {
-			o.alive[s.id] = append(o.alive[s.id], s.rows...)
-		}
-	}
+	l.left(piece, func(id socketID, r openRow) { o.alive[id] = append(o.alive[id], r) })
 	o.always = append(o.always, l.always...)
 }
 
 // piece goes through one piece. What it could read comes with an error.
 func (o *opening) piece(ctx context.Context, g *groupReader, i int) (*leftOpen, error) {
-	p, l := o.pieces[i], newLeftOpen()
-	defer l.finish()
+	p, l := o.pieces[i], new(leftOpen)
 	if p.live {
 		return l, o.r.fault(p, o.live(i, l))
 	}
@@ -236,54 +259,79 @@ func (o *opening) event(e *activity.Event, epoch uint64, row openRow, l *leftOpe
 		l.always = append(l.always, row)
 		return
 	}
-	l.take(idOf(e, epoch), e.Kind, e.Time > o.at, row)
+	l.take(idOf(e, epoch), endKinds.Has(e.Kind) && e.Time <= o.at, row)
 }
 
 // rows takes rows of a segment, the first of whose row group is first. Only
 // those without a cookie are made events.
 func (o *opening) rows(s *segment, g *groupReader, piece, first int, rows []int, l *leftOpen) error {
-	from, to := rows[0], rows[len(rows)-1]+1
-	var cols [4]*chunkReader
-	for i, c := range []int{colKind, colSeq, colEpoch, colSocket} {
-		var err error
-		if cols[i], err = g.seek(c, from, to); err != nil {
-			return err
-		}
-	}
-	time := func(int) int64 { return s.to }
-	if s.to > o.at {
-		c, err := g.seek(colTime, from, to)
-		if err != nil {
-			return err
-		}
-		time = func(row int) int64 { v, _ := c.at(row); return v }
+	c, err := o.columns(s, g, rows)
+	if err != nil {
+		return err
 	}
 	var bare []int
+	var epoch uint64
+	var table *socketTable
 	for _, row := range rows {
-		kind, _ := cols[0].at(row)
-		cookie, _ := cols[3].at(row)
-		if cookie == 0 && !coverageKinds.Has(activity.Kind(kind)) {
+		i := row - c.from
+		kind, cookie, seq := activity.Kind(c.kinds.nums[c.kinds.codes[row-c.kinds.from]]), uint64(c.sockets[i]), uint64(c.seqs[i])
+		if e := uint64(c.epochs.nums[c.epochs.codes[row-c.epochs.from]]); table == nil || e != epoch {
+			epoch, table = e, l.of(e, int(s.file.NumRows)/2)
+		}
+		switch {
+		case coverageKinds.Has(kind):
+			l.always = append(l.always, openRow{pos{epoch, seq}, piece, first + row})
+		case cookie == 0:
 			bare = append(bare, row)
-			continue
+		case endKinds.Has(kind) && (c.times == nil || c.times[i] <= o.at):
+			table.end(cookie, seq)
+		default:
+			table.add(cookie, seq, first+row)
 		}
-		seq, _ := cols[1].at(row)
-		epoch, _ := cols[2].at(row)
-		r := openRow{pos{uint64(epoch), uint64(seq)}, piece, first + row}
-		if cookie == 0 {
-			l.always = append(l.always, r)
-			continue
-		}
-		l.take(socketID{epoch: uint64(epoch), cookie: uint64(cookie)}, activity.Kind(kind), time(row) > o.at, r)
 	}
-	if len(bare) == 0 {
+	return o.bare(s, g, piece, first, bare, l)
+}
+
+// openColumns are the columns of a page that say what is open.
+type openColumns struct {
+	from                 int // row of the first value of the following
+	seqs, sockets, times []int64
+	kinds, epochs        *chunkReader
+}
+
+func (o *opening) columns(s *segment, g *groupReader, rows []int) (c openColumns, err error) {
+	from, to := rows[0], rows[len(rows)-1]+1
+	page := func(col int) *chunkReader {
+		r, e := g.seek(col, from, to)
+		err = cmp.Or(err, e)
+		return r
+	}
+	kinds, epochs, seqs, sockets := page(colKind), page(colEpoch), page(colSeq), page(colSocket)
+	if err != nil {
+		return c, err
+	}
+	c = openColumns{from: from, kinds: kinds, epochs: epochs, seqs: seqs.longs[from-seqs.from:], sockets: sockets.longs[from-sockets.from:]}
+	if s.to > o.at {
+		times := page(colTime)
+		if err != nil {
+			return c, err
+		}
+		c.times = times.longs[from-times.from:]
+	}
+	return c, nil
+}
+
+// bare takes rows of sockets without a cookie.
+func (o *opening) bare(s *segment, g *groupReader, piece, first int, rows []int, l *leftOpen) error {
+	if len(rows) == 0 {
 		return nil
 	}
 	if err := s.load(); err != nil {
 		return err
 	}
 	n := 0
-	return g.events(bare, func(e *activity.Event, epoch uint64) {
-		o.event(e, epoch, openRow{piece: piece, row: first + bare[n]}, l)
+	return g.events(rows, func(e *activity.Event, epoch uint64) {
+		o.event(e, epoch, openRow{piece: piece, row: first + rows[n]}, l)
 		n++
 	})
 }
