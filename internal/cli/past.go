@@ -102,19 +102,24 @@ const (
 )
 
 func (p *past) replay(ctx context.Context, q journal.Query, at int64) (analyse.State, error) {
-	return analyse.OpenAt(p.events(ctx, q), at)
+	return analyse.OpenAt(p.inRuns(q, p.journal.Open(ctx, q, at)), at)
 }
 
-// events yields the events that q asks for, and the recorder-start of each run
-// before those of the run, which q's ports and addresses would leave out.
+// events yields the events that q asks for, in their runs.
 func (p *past) events(ctx context.Context, q journal.Query) iter.Seq2[*activity.Event, error] {
+	return p.inRuns(q, p.journal.Events(ctx, q))
+}
+
+// inRuns yields events that q asks for, and the recorder-start of each run
+// before those of the run, which q's ports and addresses would leave out.
+func (p *past) inRuns(q journal.Query, events iter.Seq2[*activity.Event, error]) iter.Seq2[*activity.Event, error] {
 	var runs []journal.Interval
 	for _, s := range p.spans {
 		if s.State == journal.StateRecorded && (q.To == 0 || s.From < q.To) {
 			runs = append(runs, s)
 		}
 	}
-	return withStarts(readable(p.command, p.journal.Events(ctx, q), &p.unreadable, p.stderr), runs, q.From)
+	return withStarts(readable(p.command, events, &p.unreadable, p.stderr), runs, q.From)
 }
 
 // withStarts yields the events of several runs of the recorder, those of each
@@ -166,6 +171,7 @@ const maxRecalled = 256
 // snapshots found.
 func (p *past) recall(ctx context.Context, state *analyse.State, q journal.Query, at int64) error {
 	unknown := map[uint64]*activity.Socket{}
+	q.Sockets = map[uint64]bool{}
 	kinds := portKinds
 	for _, s := range state.Sockets {
 		if s.Since != 0 || s.Cookie == 0 || len(unknown) >= maxRecalled {
@@ -174,13 +180,12 @@ func (p *past) recall(ctx context.Context, state *analyse.State, q journal.Query
 		if !holdsPort(s) {
 			kinds |= connectionKinds
 		}
-		unknown[s.Cookie] = s
+		unknown[s.Cookie], q.Sockets[s.Cookie] = s, true
 	}
 	if len(unknown) == 0 {
 		return nil
 	}
 	q.From, q.Kinds = 0, kinds
-	q.Match = func(e *activity.Event) bool { return e.Kind == activity.KindRecorderStart || unknown[e.Socket] != nil }
 	q.Ports = nil
 	for _, s := range unknown {
 		q.Ports = append(q.Ports, filter.PortRange{Lo: s.Local.Port(), Hi: s.Local.Port()})
