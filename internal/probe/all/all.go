@@ -5,6 +5,7 @@ import (
 	"github.com/portreporter/portreporter/internal/probe"
 	"github.com/portreporter/portreporter/internal/probe/ftp"
 	"github.com/portreporter/portreporter/internal/probe/imap"
+	"github.com/portreporter/portreporter/internal/probe/ldap"
 	"github.com/portreporter/portreporter/internal/probe/pop3"
 	"github.com/portreporter/portreporter/internal/probe/smtp"
 )
@@ -14,6 +15,7 @@ func Probers() []probe.Prober {
 	return []probe.Prober{
 		ftp.Prober{},
 		imap.Prober{},
+		ldap.Prober{},
 		pop3.Prober{},
 		smtp.Prober{},
 	}

@@ -90,7 +90,7 @@ func search(c *talk.Conn) (result, error) {
 		return r, err
 	}
 	for !r.done {
-		b, err := ber.Read(c.Reader(), maxMessage)
+		b, err := ber.Read(c, maxMessage)
 		if err != nil {
 			return r, fmt.Errorf("read: %w", err)
 		}

@@ -5,7 +5,6 @@
 package ber
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -112,26 +111,28 @@ func Parse(b []byte) (e Element, rest []byte, err error) {
 
 // Read reads one element whole from a stream, its header included; one of more
 // than limit bytes is an error.
-func Read(r *bufio.Reader, limit int) ([]byte, error) {
-	for k := 2; ; k++ {
-		b, err := r.Peek(k)
-		if err != nil {
-			return nil, err
-		}
-		at, n, err := header(b)
-		if err == errMore {
-			continue // the length's own length is at most 4 bytes
-		}
-		if err != nil {
-			return nil, err
-		}
-		if at+n > limit {
-			return nil, fmt.Errorf("%w: an element of %d bytes", ErrMalformed, at+n)
-		}
-		b = make([]byte, at+n)
-		_, err = io.ReadFull(r, b)
-		return b, err
+func Read(r io.Reader, limit int) ([]byte, error) {
+	b := make([]byte, 2, 6) // the longest header: a length of four bytes
+	if _, err := io.ReadFull(r, b); err != nil {
+		return nil, err
 	}
+	at, n, err := header(b)
+	if err == errMore {
+		b = b[:2+int(b[1]&0x7f)]
+		if _, err := io.ReadFull(r, b[2:]); err != nil {
+			return nil, err
+		}
+		at, n, err = header(b)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if at+n > limit {
+		return nil, fmt.Errorf("%w: an element of %d bytes", ErrMalformed, at+n)
+	}
+	b = append(b, make([]byte, n)...)
+	_, err = io.ReadFull(r, b[at:])
+	return b, err
 }
 
 // Children reads the elements that e holds.

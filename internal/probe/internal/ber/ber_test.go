@@ -1,14 +1,13 @@
 package ber
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/asn1"
 	"encoding/hex"
 	"errors"
-	"io"
 	"math"
 	"testing"
+	"testing/iotest"
 )
 
 func TestTLV(t *testing.T) {
@@ -24,7 +23,7 @@ func TestTLV(t *testing.T) {
 		if err != nil || e.Tag != OctetString || len(e.Value) != tt.n || string(rest) != "\x07" {
 			t.Errorf("%d bytes: tag %x, %d bytes, rest %x, %v", tt.n, e.Tag, len(e.Value), rest, err)
 		}
-		r := bufio.NewReader(io.MultiReader(bytes.NewReader(b[:1]), bytes.NewReader(append(b[1:], 7))))
+		r := iotest.OneByteReader(bytes.NewReader(append(b, 7)))
 		if got, err := Read(r, 1<<20); err != nil || !bytes.Equal(got, b) {
 			t.Errorf("%d bytes from a stream: %d, %v", tt.n, len(got), err)
 		}
@@ -82,11 +81,11 @@ func TestMalformed(t *testing.T) {
 		if _, _, err := Parse(b); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", hexed, err)
 		}
-		if _, err := Read(bufio.NewReader(bytes.NewReader(b)), 1000); err == nil {
+		if _, err := Read(bytes.NewReader(b), 1000); err == nil {
 			t.Errorf("%s is read from a stream", hexed)
 		}
 	}
-	if _, err := Read(bufio.NewReader(bytes.NewReader(TLV(4, make([]byte, 500)))), 100); !errors.Is(err, ErrMalformed) {
+	if _, err := Read(bytes.NewReader(TLV(4, make([]byte, 500))), 100); !errors.Is(err, ErrMalformed) {
 		t.Errorf("a long element: %v", err)
 	}
 	e := Element{Sequence, []byte{2, 1, 5, 4, 0}}
