@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/journal"
 )
 
@@ -41,6 +42,16 @@ type Config struct {
 
 	CaptureTier      string // auto, ebpf or poll
 	CaptureRingBytes int    // buffer between kernel and recorder; a power of two
+
+	InterestEnabled   bool   // look for data of interest while recording
+	InterestRules     string // the rule file; "": the one beside the configuration, if it is there
+	InterestBaseline  string // what programs did before; "": baseline.json in Dir
+	InterestResolve   bool   // ask the DNS for the names of addresses
+	InterestLeast     string // the least severity that is told at once
+	InterestSyslog    string // where to tell it: journald, local, udp://HOST ...; "" nowhere
+	InterestWebhook   string // URL to POST it to; "" none
+	InterestCommand   string // program to run for it, and its arguments, as a JSON list; "" none
+	InterestPerMinute int    // most that is told each of these in a minute; 0 no limit
 
 	LogLevel slog.Level
 }
@@ -86,6 +97,19 @@ func settings() []setting {
 			return &choiceValue{&c.CaptureTier, []string{"auto", "ebpf", "poll"}}
 		}},
 		{"capture.ring_bytes", "buffer between kernel and recorder, a power of two", func(c *Config) pflag.Value { return &powerValue{&c.CaptureRingBytes, 64 << 10, 1 << 30} }},
+		{"interest.enabled", "look for data of interest while recording", func(c *Config) pflag.Value { return &boolValue{&c.InterestEnabled} }},
+		{"interest.rules", "file of rules of interest; if not set, interest.toml beside the configuration file's default, if there is one", func(c *Config) pflag.Value { return &textValue{&c.InterestRules, false} }},
+		{"interest.baseline", "what programs did before, as `interest learn` writes it; if not set, baseline.json in the record", func(c *Config) pflag.Value { return &textValue{&c.InterestBaseline, false} }},
+		{"interest.resolve", "ask the DNS for the names of the addresses that rules about names meet", func(c *Config) pflag.Value { return &boolValue{&c.InterestResolve} }},
+		{"interest.least", "least severity that is told at once", func(c *Config) pflag.Value {
+			return &choiceValue{&c.InterestLeast, activity.Severities()}
+		}},
+		{"interest.syslog", "where to tell it: journald, local, udp://HOST:PORT, tcp://HOST:PORT or tls://HOST:PORT", func(c *Config) pflag.Value { return &textValue{&c.InterestSyslog, false} }},
+		{"interest.webhook", "URL to POST it to, as JSON", func(c *Config) pflag.Value { return &textValue{&c.InterestWebhook, false} }},
+		{"interest.command", "program to run for it, with its arguments: a JSON list of texts; it gets JSON on its standard input", func(c *Config) pflag.Value { return &listValue{&c.InterestCommand} }},
+		{"interest.per_minute", "most that is told in a minute by each of these ways; 0 for no limit", func(c *Config) pflag.Value {
+			return &numberValue{&c.InterestPerMinute, 0, 1 << 20}
+		}},
 		{"log.level", "what to tell on stderr", func(c *Config) pflag.Value { return &levelValue{&c.LogLevel} }},
 	}
 }
@@ -108,7 +132,12 @@ func defaultConfig(getenv func(string) string) Config {
 		ControlPath:      p.control,
 		CaptureTier:      "auto",
 		CaptureRingBytes: 4 << 20,
-		LogLevel:         slog.LevelInfo,
+
+		InterestEnabled:   true,
+		InterestLeast:     "medium",
+		InterestPerMinute: 60,
+
+		LogLevel: slog.LevelInfo,
 	}
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,9 +90,20 @@ func setKey(c *Config, key string, v *unstable.Node) error {
 		if s.key != key {
 			continue
 		}
+		value := s.value(c)
+		if list, ok := value.(*listValue); ok && v.Kind == unstable.Array {
+			text, err := listOf(v)
+			if err == nil {
+				err = list.Set(text)
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", key, err)
+			}
+			return nil
+		}
 		switch v.Kind {
 		case unstable.String, unstable.Integer, unstable.Bool:
-			if err := s.value(c).Set(string(v.Data)); err != nil {
+			if err := value.Set(string(v.Data)); err != nil {
 				return fmt.Errorf("%s: %w", key, err)
 			}
 			return nil
@@ -102,6 +114,22 @@ func setKey(c *Config, key string, v *unstable.Node) error {
 		return fmt.Errorf("%s is a table: write [%s] on a line of its own", key, key)
 	}
 	return fmt.Errorf("unknown key %q%s", key, didYouMean(key, "", keys()))
+}
+
+// listOf gives a TOML list of texts as listValue takes it.
+func listOf(v *unstable.Node) (string, error) {
+	list := []string{}
+	for it := v.Children(); it.Next(); {
+		switch n := it.Node(); n.Kind {
+		case unstable.Comment:
+		case unstable.String:
+			list = append(list, string(n.Data))
+		default:
+			return "", fmt.Errorf("it takes a list of texts, not: %s", strings.ToLower(n.Kind.String()))
+		}
+	}
+	text, err := json.Marshal(list)
+	return string(text), err
 }
 
 // keyOf joins the parts of a table's or a key-value's dotted key.

@@ -24,6 +24,10 @@ enabled = false
 ports = "listeners"
 max_bytes = 1048576
 
+[interest]
+command = ["/usr/bin/alert",  # a comment
+  '--to', "a \"b\" c"]
+
 [capture]
 tier = "poll"
 "ring_bytes" = "1MiB"
@@ -32,7 +36,7 @@ tier = "poll"
 		t.Fatal(err)
 	}
 	want := Config{Dir: "/srv/record", Sync: 250e6, SegmentRows: 65536, RetentionDays: 7, RetentionBytes: 1 << 30, ProcessArgs: "none",
-		ClassicPorts: "listeners", ClassicMaxBytes: 1 << 20, CaptureTier: "poll", CaptureRingBytes: 1 << 20}
+		ClassicPorts: "listeners", ClassicMaxBytes: 1 << 20, InterestCommand: `["/usr/bin/alert","--to","a \"b\" c"]`, CaptureTier: "poll", CaptureRingBytes: 1 << 20}
 	if d := cmp.Diff(want, c); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
@@ -60,6 +64,10 @@ func TestParseConfigMistakes(t *testing.T) {
 		"dir = \"a\\nb\"":                    `c.toml:1: dir: "a\nb" holds a control character`,
 		"sync = '-1s'":                       `c.toml:1: sync: -1s is not between 0s and 1h0m0s`,
 		"log.level = 'Warn'":                 `c.toml:1: log.level: unknown value "Warn": one of debug, info, warn, error; did you mean "warn"?`,
+		"interest.command = 'x y'":           `c.toml:1: interest.command: "x y" is no list of texts: want one as ["one", "two"]`,
+		"interest.command = ['x', 1]":        `c.toml:1: interest.command: it takes a list of texts, not: integer`,
+		"interest.command = [\"a\\tb\"]":     `c.toml:1: interest.command: "a\tb" holds a control character`,
+		"interest.least = 'hihg'":            `c.toml:1: interest.least: unknown value "hihg": one of info, low, medium, high, critical; did you mean "high"?`,
 		"xyzzy = 1":                          `c.toml:1: unknown key "xyzzy"`,
 	} {
 		var c Config

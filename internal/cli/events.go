@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +21,7 @@ import (
 func newEventsCommand() *cobra.Command {
 	var f format
 	var follow, complete bool
+	var only severityFlag
 	last := -1
 	cmd := &cobra.Command{
 		Use:   "events [FILTER ...]",
@@ -28,9 +31,13 @@ what comes, until interrupted. docs/FILTER.md is the reference of the filter.
 
 Where the record has a gap in the time asked for, that is said on stderr; with
 --require-complete the exit code is then 3. With --follow, gaps are shown among
-the events, whatever FILTER asks for.`,
+the events, whatever FILTER asks for.
+
+With --interest, only events that a rule of interest is about are shown, each
+with why (docs/INTEREST.md).`,
 		Example: `  portreporter events since:1h port:22
   portreporter events --follow kind:connect-failed
+  portreporter events --interest=high since:yesterday
   portreporter events --json since:today exe:*/curl | jq .remote.ip`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,6 +56,11 @@ the events, whatever FILTER asks for.`,
 				return usagef("events: --require-complete is about what is past: leave out --follow")
 			}
 			p := newEventStream(cmd.OutOrStdout(), f, hostOf(cfg.Dir))
+			if only.on() {
+				if err := p.onlyInterest(cmd.Context(), cfg, follow, only.least, cmd.ErrOrStderr()); err != nil {
+					return err
+				}
+			}
 			if follow {
 				ctx, stop := whileRead(cmd.Context(), cmd.OutOrStdout())
 				defer stop()
@@ -57,7 +69,8 @@ the events, whatever FILTER asks for.`,
 			return pastEvents(cmd.Context(), cfg, x, last, complete, p, cmd.ErrOrStderr())
 		},
 	}
-	addConfigFlags(cmd, "dir", "control.path")
+	addConfigFlags(cmd, append(interestKeys(), "dir", "control.path")...)
+	addInterestFlag(cmd, &only, "events")
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print events as they happen")
 	cmd.Flags().VarPF(&numberValue{&last, 0, 1 << 30}, "last", "n", "only the newest `N`; with --follow, those first").DefValue = ""
 	cmd.Flags().BoolVar(&complete, "require-complete", false, "exit with 3 where the record has a gap in that time")
@@ -75,6 +88,9 @@ type eventStream struct {
 	json   bool
 	header bool
 	b      []byte
+
+	interest *findings          // nil: every event is shown
+	found    []activity.Finding // of the event that is printed
 }
 
 func newEventStream(w io.Writer, f format, host string) *eventStream {
@@ -97,11 +113,39 @@ func hostOf(dir string) string {
 	return host
 }
 
+// onlyInterest leaves out the events that no rule is about.
+func (s *eventStream) onlyInterest(ctx context.Context, cfg Config, follow bool, least activity.Severity, stderr io.Writer) (err error) {
+	var loaded *rules
+	if s.interest, loaded, err = newFindings(ctx, "events", cfg, least, stderr); err != nil {
+		return err
+	}
+	if r, err := journal.OpenReader(cfg.Dir); err == nil && !follow {
+		s.interest.over(r, loaded.set)
+	}
+	if s.csv != nil {
+		s.csv.Interest(func(*activity.Event) []activity.Finding { return s.found })
+	}
+	return nil
+}
+
+// event prints e if it is of interest, or that was not asked. Events are to come
+// in their order.
 func (s *eventStream) event(e *activity.Event) error {
-	s.b = s.b[:0]
+	if s.interest == nil {
+		return s.print(e, nil)
+	}
+	found := s.interest.of(e)
+	if len(found) == 0 {
+		return nil
+	}
+	return s.print(e, found)
+}
+
+func (s *eventStream) print(e *activity.Event, found []activity.Finding) error {
+	s.b, s.found = s.b[:0], found
 	switch {
 	case s.json:
-		s.b = render.AppendJSON(s.b, e, s.opt)
+		s.b = render.AppendFindingsJSON(render.AppendJSON(s.b, e, s.opt), found)
 	case s.csv != nil:
 		if !s.header {
 			s.header = true
@@ -109,7 +153,7 @@ func (s *eventStream) event(e *activity.Event) error {
 		}
 		s.b = s.csv.Append(s.b, e)
 	default:
-		s.b = s.text.Append(s.b, e)
+		s.b = s.text.AppendFindings(s.text.Append(s.b, e), found)
 	}
 	_, err := s.w.Write(s.b)
 	return err
@@ -122,7 +166,12 @@ func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, compl
 	}
 	q := query(x)
 	unreadable := 0
-	if last >= 0 {
+	switch {
+	case last >= 0 && p.interest != nil:
+		if err := p.newest(readable("events", r.Events(ctx, q), &unreadable, stderr), last); err != nil {
+			return quietPipe(err)
+		}
+	case last >= 0:
 		events, err := r.Tail(ctx, q, last)
 		for _, e := range events {
 			if err := p.event(e); err != nil {
@@ -133,7 +182,7 @@ func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, compl
 			fmt.Fprintf(stderr, "portreporter: events: %s\n", oneLine(err.Error()))
 			unreadable++
 		}
-	} else {
+	default:
 		for e, err := range readable("events", r.Events(ctx, q), &unreadable, stderr) {
 			if err != nil {
 				return errors.Join(quietPipe(p.w.Flush()), err)
@@ -147,6 +196,38 @@ func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, compl
 		return quietPipe(err)
 	}
 	return tellGaps(ctx, "events", cfg, r, q.From, q.To, unreadable, complete, stderr)
+}
+
+// newest prints the newest n events of interest. What a rule finds may depend on
+// the events before, so all are asked.
+func (s *eventStream) newest(events iter.Seq2[*activity.Event, error], n int) error {
+	type kept struct {
+		e     *activity.Event
+		found []activity.Finding
+	}
+	var ring []kept
+	next := 0 // the oldest, once the ring is full
+	for e, err := range events {
+		if err != nil {
+			return err
+		}
+		found := s.interest.of(e)
+		switch k := (kept{e, slices.Clone(found)}); {
+		case len(found) == 0 || n == 0:
+		case len(ring) < n:
+			ring = append(ring, k)
+		default:
+			ring[next] = k
+			next = (next + 1) % n
+		}
+	}
+	for i := range ring {
+		k := ring[(next+i)%len(ring)]
+		if err := s.print(k.e, k.found); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // query makes of a filter what the journal can skip by.

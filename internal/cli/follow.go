@@ -41,10 +41,17 @@ func followEvents(ctx context.Context, cfg Config, x *filter.Expr, recent int, p
 		if err := past.print(ctx, p); err != nil {
 			return quietPipe(err)
 		}
-		if past.has(e) || x != nil && !x.Match(e) && e.Kind != activity.KindGap {
+		switch {
+		case past.has(e):
 			continue
+		case e.Kind == activity.KindGap:
+			err = p.print(e, nil)
+		case x != nil && !x.Match(e):
+			continue
+		default:
+			err = p.event(e)
 		}
-		if err := p.event(e); err != nil {
+		if err != nil {
 			return quietPipe(err)
 		}
 		if err := p.w.Flush(); err != nil {

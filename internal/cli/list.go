@@ -26,6 +26,7 @@ func newListCommand() *cobra.Command {
 	var f format
 	var all, kernel, complete bool
 	var at string
+	var only severityFlag
 	cmd := &cobra.Command{
 		Use:   "list [FILTER ...]",
 		Short: "List the ports that are open now, or were at a past moment, and who has them",
@@ -38,7 +39,10 @@ the kernel is asked; it does not know since when.
 With --at, what was open at that moment is rebuilt from the record
 (docs/TIMETRAVEL.md). TIME is as in the filter: 2h (ago), "yesterday 14:00",
 2026-11-24T20:41:50Z; a day means its beginning. If the moment is in a gap of the
-record, that is said on stderr; with --require-complete the exit code is then 3.`,
+record, that is said on stderr; with --require-complete the exit code is then 3.
+
+What a rule of interest is about has its severity and the rule's name in the last
+column (docs/INTEREST.md); --interest leaves the rest out.`,
 		Example: `  portreporter list                  what listens here
   portreporter list port:8080        who has port 8080
   portreporter list --all user:www-data -unit:nginx.service
@@ -61,10 +65,17 @@ record, that is said on stderr; with --require-complete the exit code is then 3.
 			}
 			show := func(socks []*activity.Socket, now time.Time) error {
 				socks = slices.DeleteFunc(socks, func(s *activity.Socket) bool {
-					return !all && len(args) == 0 && !holdsPort(s) || x != nil && !x.MatchSocket(s)
+					return !all && len(args) == 0 && !only.on() && !holdsPort(s) || x != nil && !x.MatchSocket(s)
 				})
 				sortSockets(socks)
-				return printSockets(cmd.OutOrStdout(), socks, f, now)
+				found, err := interestOf(cmd.Context(), cfg, at != "", only.least, cmd.ErrOrStderr())
+				if err != nil {
+					return err
+				}
+				if only.on() {
+					socks = slices.DeleteFunc(socks, func(s *activity.Socket) bool { return len(found(s)) == 0 })
+				}
+				return printSockets(cmd.OutOrStdout(), socks, f, now, found)
 			}
 			if at != "" {
 				if kernel {
@@ -82,7 +93,8 @@ record, that is said on stderr; with --require-complete the exit code is then 3.
 			return show(socks, time.Now())
 		},
 	}
-	addConfigFlags(cmd, "dir", "control.path", "process.args")
+	addConfigFlags(cmd, append(interestKeys(), "dir", "control.path", "process.args")...)
+	addInterestFlag(cmd, &only, "ports and connections")
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "connections too; a filter implies it")
 	cmd.Flags().StringVar(&at, "at", "", "what was open at `TIME`, from the record")
 	cmd.Flags().BoolVar(&complete, "require-complete", false, "with --at, exit with 3 where the record has a gap then")
@@ -279,18 +291,18 @@ func compareAddrPorts(a, b netip.AddrPort) int {
 	return a.Addr().Compare(b.Addr())
 }
 
-// printSockets prints sockets as they were at now.
-func printSockets(w io.Writer, socks []*activity.Socket, f format, now time.Time) error {
+// printSockets prints sockets as they were at now, with what found says of them.
+func printSockets(w io.Writer, socks []*activity.Socket, f format, now time.Time, found func(*activity.Socket) []activity.Finding) error {
 	opt := renderOptions(w)
-	opt.Now = now
+	opt.Now, opt.Findings = now, found
 	var b []byte
 	switch {
 	case f.json:
 		for _, s := range socks {
-			b = render.AppendSocketJSON(b, s, opt)
+			b = render.AppendFindingsJSON(render.AppendSocketJSON(b, s, opt), found(s))
 		}
 	case f.csv:
-		c := render.SocketCSV(opt)
+		c := render.SocketCSV(opt).Interest(found)
 		b = c.AppendHeader(b)
 		for _, s := range socks {
 			b = c.Append(b, s)

@@ -93,6 +93,7 @@ type recording struct {
 	control  *control.Server
 	classic  *prlog.Writer
 	classicQ *recorder.Queue
+	watch    *watch                 // nil: interest.enabled is false
 	first    chan []activity.Socket // the table that the classic logs begin with
 	print    func(*activity.Event)
 	notify   *svc.Notifier
@@ -199,6 +200,11 @@ func (r *recording) open(fs proc.FS) (err error) {
 			return errors.Join(fmt.Errorf("record: %w", err), r.journal.Close())
 		}
 	}
+	if r.cfg.InterestEnabled {
+		if err := r.openInterest(); err != nil {
+			return errors.Join(err, r.closeClassic(), r.journal.Close())
+		}
+	}
 	r.resolver = enrich.New(enrich.Config{Proc: fs, Args: r.args, Commands: true})
 	return nil
 }
@@ -222,6 +228,9 @@ func (r *recording) run(ctx context.Context, source capture.Source, fs proc.FS) 
 	if r.classicQ != nil {
 		wg.Go(func() { r.runClassic(side) })
 	}
+	if r.watch != nil {
+		wg.Go(func() { r.watch.run(side) })
+	}
 	wg.Go(func() { r.keep(side) })
 	if info.Hint != "" {
 		r.log.Warn(info.Hint)
@@ -235,15 +244,19 @@ func (r *recording) run(ctx context.Context, source capture.Source, fs proc.FS) 
 
 // putAway seals what was recorded.
 func (r *recording) putAway() error {
-	var errs []error
-	if r.classic != nil {
-		errs = append(errs, r.classic.Close())
-	}
+	errs := []error{r.closeClassic()}
 	if err := r.journal.Finish(context.Background()); err != nil {
 		errs = append(errs, fmt.Errorf("record: %w", err))
 	}
 	r.log.Info("stopped")
 	return errors.Join(errs...)
+}
+
+func (r *recording) closeClassic() error {
+	if r.classic == nil {
+		return nil
+	}
+	return r.classic.Close()
 }
 
 // start is called once recording has begun, with what is open already.
@@ -265,6 +278,9 @@ func (r *recording) publish(e *activity.Event) {
 	}
 	if r.classicQ != nil && r.classic.Wants(e) {
 		r.classicQ.Put(e)
+	}
+	if r.watch != nil {
+		r.watch.queue.Put(e)
 	}
 	if r.print != nil {
 		r.print(e)

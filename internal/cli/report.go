@@ -18,7 +18,6 @@ import (
 	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/analyse"
 	"github.com/portreporter/portreporter/internal/filter"
-	"github.com/portreporter/portreporter/internal/interest"
 	"github.com/portreporter/portreporter/internal/journal"
 	"github.com/portreporter/portreporter/internal/render"
 )
@@ -70,7 +69,7 @@ named, and with --require-complete the exit code is then 3.`,
 			return report(cmd.Context(), cfg, q, f, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
-	addConfigFlags(cmd, "dir", "control.path")
+	addConfigFlags(cmd, append(interestKeys(), "dir", "control.path")...)
 	cmd.Flags().BoolVar(&list, "list", false, "list the reports")
 	cmd.Flags().VarPF(&numberValue{&f.top, 0, 1 << 20}, "top", "n", "rows of each report at most, `N`; 0 all (20 for people, 50 in HTML, else all)").DefValue = ""
 	cmd.Flags().BoolVar(&f.resolve, "resolve", false, "ask the name server for the names of the addresses that are shown")
@@ -189,9 +188,12 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	}
 	opt := analyse.ReportOptions{Names: q.names, From: s.head.From, To: s.head.To, Covered: s.covered, Location: time.Local, Top: f.rows(),
 		Service: func(port uint16, _ activity.Proto) string { return filter.ServiceName(port) }, Modules: modules.get, Wanted: q.wanted}
-	if opt.Findings, err = findingsOf(modules.get); err != nil {
-		return fmt.Errorf("report: %w", err)
+	found, loaded, err := newFindings(ctx, "report", cfg, activity.SeverityInfo, stderr)
+	if err != nil {
+		return err
 	}
+	found.over(r, loaded.set)
+	opt.Findings = func(e *activity.Event, buf []activity.Finding) []activity.Finding { return append(buf, found.of(e)...) }
 	if f.resolve {
 		opt.HostOf = func(addrs []netip.Addr) []string { return hostNames(ctx, addrs) }
 	}
@@ -213,19 +215,6 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 		nameGaps("report", gaps, stderr)
 	}
 	return holes("report", len(gaps), s.unreadable, f.complete)
-}
-
-// findingsOf gives what the rules of interest say of each event.
-func findingsOf(modules func(activity.ModuleSetID) *activity.ModuleSet) (func(*activity.Event, []activity.Finding) []activity.Finding, error) {
-	b := interest.NewBuilder(interest.Options{Filter: filter.Options{Now: time.Now(), Location: time.Local, Services: servicePort, Modules: modules}})
-	if err := b.AddStarter(); err != nil {
-		return nil, err
-	}
-	set, err := b.Set()
-	if err != nil {
-		return nil, err
-	}
-	return set.Matcher().Event, nil
 }
 
 // reporting reads the record for reports.

@@ -76,6 +76,7 @@ type status struct {
 	JournalError   string            // why the record cannot be written, "" it can
 	JournalDropped map[string]uint64 // events that could not be written, by kind
 	ClassicDropped uint64
+	Interest       *interestStatus `json:",omitempty"` // nil: interest.enabled is false
 }
 
 func (a answers) Status() (any, error) {
@@ -94,6 +95,9 @@ func (a answers) Status() (any, error) {
 	}
 	if a.r.classicQ != nil {
 		s.ClassicDropped = a.r.classicQ.Dropped()
+	}
+	if a.r.watch != nil {
+		s.Interest = a.r.watch.status()
 	}
 	return s, nil
 }

@@ -25,6 +25,7 @@ func commands() []*cobra.Command {
 		newImportCommand(),
 		newExportCommand(),
 		newDoctorCommand(),
+		newInterestCommand(),
 		newVerifyCommand(),
 		newServiceCommand(),
 		newVersionCommand(),

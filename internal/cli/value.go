@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,37 @@ func (v *textValue) Set(s string) error {
 	}
 	*v.to = s
 	return nil
+}
+
+// listValue is a list of texts, written as JSON does, which is TOML's way too.
+// It is kept as that text, "" for none, so that a Config can be compared.
+type listValue struct{ to *string }
+
+func (v *listValue) String() string { return str(v.to) }
+func (v *listValue) Type() string   { return "list" }
+
+func (v *listValue) Set(s string) error {
+	list, err := texts(s)
+	if err != nil {
+		return err
+	}
+	for i := range list {
+		if err := (&textValue{&list[i], false}).Set(list[i]); err != nil {
+			return err
+		}
+	}
+	if *v.to = s; len(list) == 0 {
+		*v.to = ""
+	}
+	return nil
+}
+
+// texts reads what a listValue holds.
+func texts(s string) (list []string, err error) {
+	if s != "" && json.Unmarshal([]byte(s), &list) != nil {
+		return nil, fmt.Errorf(`%q is no list of texts: want one as ["one", "two"]`, s)
+	}
+	return list, nil
 }
 
 // choiceValue is one of a few words.

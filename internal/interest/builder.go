@@ -70,6 +70,13 @@ func NewBuilder(opt Options) *Builder {
 	return &Builder{opt: opt, starter: true}
 }
 
+// starterFile is what errors call the starter rules, and their ids begin with
+// starterPrefix.
+const (
+	starterFile   = "starter.toml"
+	starterPrefix = "starter."
+)
+
 //go:embed starter.toml
 var starterRules []byte
 
@@ -79,7 +86,7 @@ func (b *Builder) AddStarter() error {
 	if !b.starter {
 		return nil
 	}
-	d, err := parseFile("starter.toml", starterRules, &b.opt)
+	d, err := parseFile(starterFile, starterRules, &b.opt)
 	if err != nil {
 		return err
 	}
@@ -174,7 +181,8 @@ func (r *rule) finish(opt *Options) {
 	if opt.Baseline == nil && (r.special == newListener || r.special == newDestination) {
 		needs = append(needs, "a baseline")
 	}
-	if opt.Names == nil && (r.hosts != nil || r.sigma != nil && r.sigma.needsNames()) {
+	anyName := slices.ContainsFunc(r.hosts, func(h string) bool { return strings.HasPrefix(h, "*.") }) || r.sigma != nil && r.sigma.needsNames()
+	if opt.Names == nil && r.hosts != nil || !opt.AllNames && anyName {
 		needs = append(needs, "names of addresses")
 	}
 	if opt.Writable == nil && r.special == worldWritable {

@@ -18,6 +18,7 @@ func TestErrors(t *testing.T) {
 		{"[[rule]]\nid = \"a\"\nwhen = \"kind:listen kind:accept\"", `i.toml:3:8: when: nothing can match`},
 		{"[[rule]]\nid = \"a\"\nwhen = 7", `i.toml:3:8: when: it takes a text`},
 		{"[[rule]]\nid = \"A b\"", `i.toml:2:6: id "A b"`},
+		{"[[rule]]\nid = \"starter.a\"", `i.toml:2:6: id "starter.a": those that begin with starter. are the program's own`},
 		{"[[rule]]\nwhen = \"port:22\"", `i.toml:1:3: the rule has no id`},
 		{"[[rule]]\nid = \"a\"", `i.toml:1:3: rule a has no condition`},
 		{"[[rule]]\nid = \"a\"\nseverity = \"hihg\"", `i.toml:3:12: unknown severity "hihg": want one of info, low, medium, high, critical; did you mean "high"?`},
@@ -62,7 +63,7 @@ func TestBuilder(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := len(built(t, b).Rules())
-	for _, bad := range []string{"[[rule]]\nid = \"x\"\nports = 1\n[[rule]]\nid = \"y\"", "[[rule]]\nid = \"x\"\nports = 1\n[[rule]]\nid = \"starter.memfd\"\nports = 1"} {
+	for _, bad := range []string{"[[rule]]\nid = \"x\"\nports = 1\n[[rule]]\nid = \"y\"", "[[rule]]\nid = \"x\"\nports = 1\n[[rule]]\nid = \"x\"\nports = 1"} {
 		if err := b.Add("i.toml", []byte(bad)); err == nil {
 			t.Errorf("%s: taken", bad)
 		}

@@ -81,6 +81,21 @@ func (m *Matcher) Event(e *activity.Event, found []activity.Finding) []activity.
 	if m.set.widens {
 		wider = m.scopes.see(e, m.set.opt.Baseline)
 	}
+	return m.find(e, nil, wider, found)
+}
+
+// Socket appends to found what the rules say of a socket that is open, as if
+// it were opening now.
+func (m *Matcher) Socket(s *activity.Socket, found []activity.Finding) []activity.Finding {
+	if len(m.set.rules) == 0 {
+		return found
+	}
+	e := s.Opening()
+	return m.find(&e, s, change{}, found)
+}
+
+// find asks the rules that the index leaves.
+func (m *Matcher) find(e *activity.Event, s *activity.Socket, wider change, found []activity.Finding) []activity.Finding {
 	x := m.set.index
 	owner, kind := m.owner(e.Process), x.kinds[e.Kind]
 	local, remote := x.ports.at(e.Local.Port()), x.ports.at(e.Remote.Port())
@@ -95,23 +110,9 @@ func (m *Matcher) Event(e *activity.Event, found []activity.Finding) []activity.
 		}
 		for w &= here[i] | there[i]; w != 0; w &= w - 1 {
 			r := &m.set.rules[i*64+bits.TrailingZeros64(w)]
-			if r.match(e, nil, &m.set.opt, wider.wider()) {
+			if r.match(e, s, &m.set.opt, wider.wider()) {
 				found = append(found, r.finding(e, &m.set.opt, wider))
 			}
-		}
-	}
-	return found
-}
-
-// Socket appends to found what the rules say of a socket that is open, as if
-// it were opening now.
-func (m *Matcher) Socket(s *activity.Socket, found []activity.Finding) []activity.Finding {
-	e := s.Opening()
-	owner := m.owner(e.Process)
-	for i := range m.set.rules {
-		r := &m.set.rules[i]
-		if owner[i/64]>>(i%64)&1 != 0 && r.match(&e, s, &m.set.opt, false) {
-			found = append(found, r.finding(&e, &m.set.opt, change{}))
 		}
 	}
 	return found

@@ -15,6 +15,9 @@ type Options struct {
 	// Names gives the names that are known of an address, in lower case; nil
 	// knows none, and then rules about host names find nothing.
 	Names func(netip.Addr) []string
+	// AllNames says that Names knows the name of any address, and not only of
+	// those that a look-up of Set.Hosts gives.
+	AllNames bool
 
 	// Writable tells whether others than its owner may write the executable of
 	// a process; nil knows of none. It is asked once for each image.
@@ -89,6 +92,8 @@ func (c condition) kinds() filter.KindSet {
 		return kindSet(activity.KindListen, activity.KindBind, activity.KindSnapshot)
 	case newDestination:
 		return kindSet(activity.KindConnect, activity.KindConnectFailed, activity.KindFlow)
+	case worldWritable, unpackagedModule: // ends tell nothing that beginnings did not
+		return ^kindSet(activity.KindUnlisten, activity.KindUnbind, activity.KindClose, activity.KindFlowEnd)
 	}
 	return 0
 }

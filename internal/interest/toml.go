@@ -270,6 +270,9 @@ func (p *parser) ruleText(key string, v *unstable.Node, text string) (err error)
 		if !isID(text) {
 			return p.errorAt(v, "id %q: it takes small letters, digits and . _ -, at most 64", text)
 		}
+		if strings.HasPrefix(text, starterPrefix) && p.doc.file != starterFile {
+			return p.errorAt(v, "id %q: those that begin with %s are the program's own", text, starterPrefix)
+		}
 		r.ID, r.named = text, true
 	case "title":
 		r.Title = text
