@@ -136,7 +136,7 @@ func newPart(name string, opt *ReportOptions, h *portsHeld) part {
 	case "processes":
 		return newProgramUse(opt)
 	case "addresses":
-		return newAddressUse(opt)
+		return newAddressUse(opt, h.who)
 	case "users":
 		return newUserUse(opt)
 	case "hours":

@@ -1,6 +1,7 @@
 package analyse
 
 import (
+	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
@@ -19,18 +20,27 @@ func remoteAddr(e *activity.Event) (netip.Addr, bool) {
 // addressUse is the report on remote addresses.
 type addressUse struct {
 	opt  *ReportOptions
+	who  *resolver
 	all  uint64
-	rows *ledger[netip.Addr, addressRow, *addressRow]
+	rows *ledger[packedAddr, addressRow, *addressRow]
 }
+
+// packedAddr is an address as a key of many: IPv4 as mapped to IPv6. Half the
+// size of a netip.Addr, and nothing for the collector to follow.
+type packedAddr [16]byte
+
+func (a packedAddr) compare(b packedAddr) int { return bytes.Compare(a[:], b[:]) }
+
+func (a packedAddr) String() string { return netip.AddrFrom16(a).Unmap().String() }
 
 type addressRow struct {
 	tally
-	programs few[programKey]
+	programs few[uint32] // by number
 	ports    few[protoPort]
 }
 
-func newAddressUse(opt *ReportOptions) *addressUse {
-	return &addressUse{opt: opt, rows: newLedger[netip.Addr, addressRow](opt, 1<<19)}
+func newAddressUse(opt *ReportOptions, who *resolver) *addressUse {
+	return &addressUse{opt: opt, who: who, rows: newLedger[packedAddr, addressRow](opt, 1<<19)}
 }
 
 func (u *addressUse) kinds() filter.KindSet { return 0 }
@@ -41,10 +51,10 @@ func (u *addressUse) detail(e *activity.Event, img *image) {
 		return
 	}
 	u.all++
-	row, _ := u.rows.row(a)
+	row, _ := u.rows.row(a.As16())
 	row.event(e)
 	if img.known() {
-		row.programs.add(img.key())
+		row.programs.add(img.number)
 	}
 	row.ports.add(protoPort{e.Proto, e.Service()})
 }
@@ -55,11 +65,11 @@ func (u *addressUse) tables() []*Table {
 		Columns: slices.Concat([]Column{{"address", "ADDRESS", Text, 0}, {"host", "HOST", Text, 1}}, shared(),
 			[]Column{{"programs", "PROGRAMS", Texts, 1}, {"ports", "PORTS", Texts, 2}, {"knocks", "KNOCKS", Number, 4}}, doings())}
 	t.Columns = slices.DeleteFunc(t.Columns, func(c Column) bool { return c.Name == "opened" })
-	cells := func(a netip.Addr, r *addressRow) []Cell {
+	cells := func(a packedAddr, r *addressRow) []Cell {
 		return slices.Concat([]Cell{text(a.String()), unknown()}, r.shared(u.all),
-			[]Cell{r.programs.cell(labelOf), r.ports.cell(protoPort.label), number(r.knocks)}, r.doing()[1:])
+			[]Cell{r.programs.cell(u.who.numbered), r.ports.cell(protoPort.label), number(r.knocks)}, r.doing()[1:])
 	}
-	return []*Table{u.rows.into(t, u.rows.sorted(netip.Addr.Compare), u.opt.Top, cells)}
+	return []*Table{u.rows.into(t, u.rows.sorted(packedAddr.compare), u.opt.Top, cells)}
 }
 
 // What counts as a scan: knocks at so many different ports, by one source,
@@ -137,7 +147,7 @@ func (s *scans) tables() []*Table {
 		Columns: []Column{{"address", "SOURCE", Text, 0}, {"host", "HOST", Text, 1}, {"verdict", "VERDICT", Text, 0}, {"share", "SHARE", Share, 2}, {"knocks", "KNOCKS", Number, 0},
 			{"window_ports", "PORTS", Number, 2}, {"ports", "WHICH", Texts, 1}, {"first", "FIRST", Moment, 5}, {"last", "LAST", Moment, 3}}}
 	keys := s.rows.sorted(netip.Addr.Compare)
-	slices.SortStableFunc(keys, func(a, b netip.Addr) int { return cmp.Compare(s.rows.rows[b].rank(), s.rows.rows[a].rank()) })
+	slices.SortStableFunc(keys, func(a, b netip.Addr) int { return cmp.Compare(s.rows.get(b).rank(), s.rows.get(a).rank()) })
 	cells := func(a netip.Addr, r *scanRow) []Cell {
 		return []Cell{text(a.String()), unknown(), text(r.verdict()), share(r.events, s.all), number(r.events), number(r.most), r.ports.cell(protoPort.label),
 			number(r.first), number(r.last)}

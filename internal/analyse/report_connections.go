@@ -103,9 +103,7 @@ func (c *connections) table(part, title, about string, b *best) *Table {
 		Columns: []Column{{"duration_ns", "DURATION", Nanos, 0}, {"bytes", "BYTES", Octets, 0}, {"rx", "RX", Octets, 5}, {"tx", "TX", Octets, 5}, {"proto", "PROTO", Text, 3},
 			{"local", "LOCAL", Text, 1}, {"direction", "", Text, 0}, {"remote", "REMOTE", Text, 0}, {"address", "", Text, 0}, {"host", "HOST", Text, 2}, {"process", "PROCESS", Text, 0}, {"pid", "PID", Ident, 3}, {"exe", "", Text, 0},
 			{"user", "USER", Text, 2}, {"unit", "UNIT", Text, 6}, {"start", "START", Moment, 4}, {"end", "END", Moment, 7}, {"reason", "ENDED BY", Text, 8}}}
-	for i := range b.list {
-		t.Rows = append(t.Rows, b.list[i].cells())
-	}
+	show(t, b.list, 0, func(c connection) []Cell { return c.cells() }, nil)
 	return t
 }
 

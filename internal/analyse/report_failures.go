@@ -63,8 +63,8 @@ func (f *failures) detail(e *activity.Event, img *image) {
 
 func (f *failures) tables() []*Table {
 	reasons := make(map[activity.Reason]uint64)
-	for k, r := range f.rows.rows {
-		reasons[k.reason] += r.events
+	for k := range f.rows.index {
+		reasons[k.reason] += f.rows.get(k).events
 	}
 	t := &Table{Report: "failures", Title: "Failures", Events: f.all,
 		About: "A row is a reason, the program, and the port that it wanted to reach or to bind. The most frequent reasons come first. SHARE is the part of all failures.",

@@ -3,6 +3,7 @@ package analyse
 import (
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -76,7 +77,7 @@ func TestShareOfTime(t *testing.T) {
 			}
 		}
 		table := r.Tables()[0]
-		for _, row := range table.Rows {
+		for row := range table.Rows {
 			open, part := row[table.column("open_ns")], row[table.column("share")]
 			if open.N > 0 {
 				got[protoPort{activity.TCP, uint16(row[table.column("port")].N)}] = open.N
@@ -109,8 +110,9 @@ func TestHoldUnwanted(t *testing.T) {
 	r.Hold(at(250, activity.KindListen, 82), true) // after
 	r.Held()
 	table := r.Tables()[0]
-	if len(table.Rows) != 1 || table.Rows[0][table.column("share")].Share != 0.5 || table.Rows[0][table.column("port")].N != 80 {
-		t.Errorf("%+v", table.Rows)
+	rows := slices.Collect(table.Rows)
+	if len(rows) != 1 || rows[0][table.column("share")].Share != 0.5 || rows[0][table.column("port")].N != 80 {
+		t.Errorf("%+v", rows)
 	}
 }
 

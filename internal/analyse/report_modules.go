@@ -23,7 +23,7 @@ type moduleUse struct {
 type moduleRow struct {
 	tally
 	instances uint64
-	programs  few[programKey]
+	programs  few[*programKey]
 	users     few[string]
 	ports     portSet
 }
@@ -56,7 +56,7 @@ func (u *moduleUse) count(c *Count, img *image, fresh bool) {
 
 func (u *moduleUse) of(img *image) *moduleRow {
 	r, _ := u.sets.row(img.modules)
-	r.programs.add(img.key())
+	r.programs.add(img.program)
 	r.users.add(img.user)
 	return r
 }
@@ -92,10 +92,10 @@ func (u *moduleUse) wanted(m *activity.Module) bool {
 func (r *moduleRow) merge(s *moduleRow) {
 	r.tally.merge(&s.tally)
 	r.instances += s.instances
-	for _, p := range s.programs.list {
+	for _, p := range s.programs.all() {
 		r.programs.add(p)
 	}
-	for _, p := range s.users.list {
+	for _, p := range s.users.all() {
 		r.users.add(p)
 	}
 	r.programs.more, r.users.more = r.programs.more || s.programs.more, r.users.more || s.users.more
@@ -127,7 +127,7 @@ func (u *moduleUse) byModule() (rows map[moduleKey]*moduleRow, unread int) {
 				r = new(moduleRow)
 				rows[k] = r
 			}
-			r.merge(u.sets.rows[id])
+			r.merge(u.sets.get(id))
 		}
 	}
 	return rows, unread
@@ -150,14 +150,11 @@ func (u *moduleUse) tables() []*Table {
 	if unread > 0 {
 		t.Note = fmt.Sprintf("%d sets of modules are not on record: what they hold is missing here", unread)
 	}
-	for i, k := range keys {
-		if u.opt.Top > 0 && i >= u.opt.Top {
-			t.Hidden++
-			continue
-		}
+	cells := func(k moduleKey) []Cell {
 		r := rows[k]
-		t.Rows = append(t.Rows, []Cell{orUnknown(k.path), orUnknown(k.pkg), orUnknown(k.build), flag(k.deleted), number(r.instances), r.programs.cell(labelOf),
-			r.ports.cell(), r.users.cell(same), number(r.events), number(r.first), number(r.last)})
+		return []Cell{orUnknown(k.path), orUnknown(k.pkg), orUnknown(k.build), flag(k.deleted), number(r.instances), r.programs.cell(labelOf),
+			r.ports.cell(), r.users.cell(same), number(r.events), number(r.first), number(r.last)}
 	}
+	show(t, keys, u.opt.Top, cells, func(moduleKey) uint64 { return 0 }) // an event is in many rows
 	return []*Table{t}
 }

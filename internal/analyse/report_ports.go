@@ -27,7 +27,7 @@ type portRow struct {
 	tally
 	inbound  uint64 // events that the other end began
 	held     bool
-	programs few[programKey]
+	programs few[*programKey]
 	users    few[string]
 	addrs    few[netip.Addr]
 }
@@ -60,7 +60,7 @@ func (u *portUse) detail(e *activity.Event, img *image) {
 }
 
 func (r *portRow) owner(img *image) {
-	r.programs.add(img.key())
+	r.programs.add(img.program)
 	r.users.add(img.user)
 }
 
@@ -108,13 +108,7 @@ func (u *portUse) tables() []*Table {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, u.compare)
-	for i, k := range keys {
-		if r := u.rows[k]; u.opt.Top > 0 && i >= u.opt.Top {
-			t.Hidden, t.Rest = t.Hidden+1, t.Rest+r.events
-		} else {
-			t.Rows = append(t.Rows, u.cells(k, r))
-		}
-	}
+	show(t, keys, u.opt.Top, func(k protoPort) []Cell { return u.cells(k, u.rows[k]) }, func(k protoPort) uint64 { return u.rows[k].events })
 	return []*Table{t}
 }
 

@@ -125,7 +125,7 @@ func (u *serviceUse) activation(r *serviceRow) (how []string) {
 		how = append(how, "socket-activated")
 	}
 	for _, p := range r.ports.sorted() {
-		if f := u.byPort[p]; f != nil && len(f.list) > 1 {
+		if f := u.byPort[p]; f != nil && f.n > 1 {
 			return append(how, "shared port")
 		}
 	}

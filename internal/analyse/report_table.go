@@ -1,6 +1,7 @@
 package analyse
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 )
@@ -50,7 +51,8 @@ type Table struct {
 	Note    string // what is wrong with this answer; "" nothing
 	Derived bool   // sums up a later table of the same report, for people
 	Columns []Column
-	Rows    [][]Cell // as many cells each as columns
+	Len     int
+	Rows    iter.Seq[[]Cell] // Len rows, of as many cells as there are columns; made anew at each reading
 
 	Events uint64 // that the table is about
 	Hidden int    // rows beyond ReportOptions.Top
@@ -71,21 +73,63 @@ func (t *Table) nameHosts(hostOf func([]netip.Addr) []string) {
 	}
 	if hostOf == nil {
 		t.Columns = slices.Delete(slices.Clone(t.Columns), host, host+1)
-		for i := range t.Rows {
-			t.Rows[i] = slices.Delete(t.Rows[i], host, host+1)
-		}
+		t.each(func(row []Cell) []Cell { return slices.Delete(row, host, host+1) })
 		return
 	}
 	var ask []netip.Addr
-	for _, row := range t.Rows {
-		if a, err := netip.ParseAddr(row[addr].Text); err == nil && !slices.Contains(ask, a) {
-			ask = append(ask, a)
+	asked := make(map[string]int)
+	for row := range t.Rows {
+		s := row[addr].Text
+		a, err := netip.ParseAddr(s)
+		if _, there := asked[s]; err != nil || there {
+			continue
 		}
+		if len(ask) == maxHosts {
+			break
+		}
+		asked[s] = len(ask)
+		ask = append(ask, a)
 	}
 	names := hostOf(ask)
-	for _, row := range t.Rows {
-		if a, err := netip.ParseAddr(row[addr].Text); err == nil {
-			row[host].Text = names[slices.Index(ask, a)]
+	t.each(func(row []Cell) []Cell {
+		if i, ok := asked[row[addr].Text]; ok {
+			row[host] = orUnknown(names[i])
+		}
+		return row
+	})
+}
+
+// maxHosts is how many addresses of a table are asked for, the first ones.
+const maxHosts = 1000
+
+// each changes every row as it is made.
+func (t *Table) each(change func([]Cell) []Cell) {
+	rows := t.Rows
+	t.Rows = func(yield func([]Cell) bool) {
+		for row := range rows {
+			if !yield(change(row)) {
+				return
+			}
+		}
+	}
+}
+
+// show gives a table the rows that cells makes of items, opt.Top at most, and
+// counts the others and their events into its rest.
+func show[T any](t *Table, items []T, top int, cells func(T) []Cell, events func(T) uint64) {
+	if top > 0 && len(items) > top {
+		for _, hidden := range items[top:] {
+			t.Hidden++
+			t.Rest += events(hidden)
+		}
+		items = items[:top]
+	}
+	t.Len = len(items)
+	t.Rows = func(yield func([]Cell) bool) {
+		for _, item := range items {
+			if !yield(cells(item)) {
+				return
+			}
 		}
 	}
 }

@@ -65,19 +65,23 @@ func shared() []Column {
 
 func (t *tally) shared(of uint64) []Cell { return []Cell{share(t.events, of), number(t.events)} }
 
-// ledger keeps a bounded number of rows by key. When there are too many,
-// half of them or more, those with the fewest events, are dropped: one that comes
-// back begins at nought, so that its count is low by at most slack.
+// ledger keeps a bounded number of rows by key. When there are too many, half of
+// them or more, those with the fewest events, are dropped: one that comes back
+// begins at nought, so that its count is low by at most slack. Rows lie in
+// blocks: one by one they would be most of the garbage collector's work.
 type ledger[K comparable, R any, P interface {
 	*R
 	total() *tally
 }] struct {
-	rows    map[K]P
+	index   map[K]uint32
+	blocks  [][]R
 	limit   int
 	dropped int    // rows, those that came back twice
 	rest    uint64 // their events
 	slack   uint64
 }
+
+const rowBlock = 1 << 8
 
 func newLedger[K comparable, R any, P interface {
 	*R
@@ -86,46 +90,59 @@ func newLedger[K comparable, R any, P interface {
 	if opt.Limit > 0 {
 		limit = opt.Limit
 	}
-	return &ledger[K, R, P]{rows: make(map[K]P), limit: limit}
+	return &ledger[K, R, P]{index: make(map[K]uint32), limit: limit}
 }
 
-// row returns the row of a key, and whether it is new.
+// row returns the row of a key, and whether it is new. It is valid until the
+// next call.
 func (l *ledger[K, R, P]) row(k K) (p P, fresh bool) {
-	if p = l.rows[k]; p != nil {
-		return p, false
+	if i, ok := l.index[k]; ok {
+		return l.at(i), false
 	}
-	if len(l.rows) >= l.limit {
+	if len(l.index) >= l.limit {
 		l.shrink()
 	}
-	p = new(R)
-	l.rows[k] = p
-	return p, true
+	i := uint32(len(l.index))
+	if int(i)/rowBlock == len(l.blocks) {
+		l.blocks = append(l.blocks, make([]R, rowBlock))
+	}
+	l.index[k] = i
+	return l.at(i), true
 }
 
+func (l *ledger[K, R, P]) at(i uint32) P { return &l.blocks[i/rowBlock][i%rowBlock] }
+
+// get returns the row of a key that has one.
+func (l *ledger[K, R, P]) get(k K) P { return l.at(l.index[k]) }
+
 func (l *ledger[K, R, P]) shrink() {
-	counts := make([]uint64, 0, len(l.rows))
-	for _, p := range l.rows {
-		counts = append(counts, p.total().events)
+	counts := make([]uint64, 0, len(l.index))
+	for _, i := range l.index {
+		counts = append(counts, l.at(i).total().events)
 	}
 	slices.Sort(counts)
 	least := counts[len(counts)/2] // the median: at least half go, and which do depends on nothing else
-	for k, p := range l.rows {
-		if n := p.total().events; n <= least {
-			l.dropped, l.rest = l.dropped+1, l.rest+n
-			delete(l.rows, k)
+	old := *l
+	l.index, l.blocks = make(map[K]uint32), nil
+	for k, i := range old.index {
+		if p := old.at(i); p.total().events <= least {
+			l.dropped, l.rest = l.dropped+1, l.rest+p.total().events
+		} else {
+			kept, _ := l.row(k)
+			*kept = *p
 		}
 	}
 	l.slack += least
 }
 
-// sorted lists the rows, those with the most events first; ties by order.
+// sorted lists the keys, those with the most events first; ties by order.
 func (l *ledger[K, R, P]) sorted(order func(a, b K) int) []K {
-	keys := make([]K, 0, len(l.rows))
-	for k := range l.rows {
+	keys := make([]K, 0, len(l.index))
+	for k := range l.index {
 		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, func(a, b K) int {
-		return cmp.Or(cmp.Compare(l.rows[b].total().events, l.rows[a].total().events), order(a, b))
+		return cmp.Or(cmp.Compare(l.get(b).total().events, l.get(a).total().events), order(a, b))
 	})
 	return keys
 }
@@ -133,42 +150,37 @@ func (l *ledger[K, R, P]) sorted(order func(a, b K) int) []K {
 // into writes the rows of the keys into t, at most top, and the others into its rest.
 func (l *ledger[K, R, P]) into(t *Table, keys []K, top int, cells func(K, P) []Cell) *Table {
 	t.Rest, t.Slack, t.Hidden = l.rest, l.slack, l.dropped
-	for i, k := range keys {
-		p := l.rows[k]
-		if top > 0 && i >= top {
-			t.Hidden++
-			t.Rest += p.total().events
-			continue
-		}
-		t.Rows = append(t.Rows, cells(k, p))
-	}
+	show(t, keys, top, func(k K) []Cell { return cells(k, l.get(k)) }, func(k K) uint64 { return l.get(k).total().events })
 	return t
 }
 
 // few keeps the first few different values that it is given.
 type few[T comparable] struct {
-	list []T
+	list [fewest]T
+	n    uint8
 	more bool
 }
 
 // fewest is how many values a few keeps.
 const fewest = 6
 
+func (f *few[T]) all() []T { return f.list[:f.n] }
+
 func (f *few[T]) add(v T) {
-	if slices.Contains(f.list, v) {
-		return
-	}
-	if len(f.list) == fewest {
+	switch {
+	case slices.Contains(f.all(), v):
+	case f.n == fewest:
 		f.more = true
-		return
+	default:
+		f.list[f.n] = v
+		f.n++
 	}
-	f.list = append(f.list, v)
 }
 
 // cell shows the values in words, sorted.
 func (f *few[T]) cell(word func(T) string) Cell {
 	c := Cell{More: f.more}
-	for _, v := range f.list {
+	for _, v := range f.all() {
 		if w := word(v); !slices.Contains(c.List, w) {
 			c.List = append(c.List, w)
 		}

@@ -2,8 +2,10 @@ package analyse
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,10 +80,15 @@ func byName(t *testing.T, tables []*Table) map[string]*Table {
 	t.Helper()
 	out := make(map[string]*Table)
 	for _, table := range tables {
-		for i, row := range table.Rows {
+		n := 0
+		for row := range table.Rows {
+			n++
 			if len(row) != len(table.Columns) {
-				t.Fatalf("%s: row %d has %d cells for %d columns", table.Report, i, len(row), len(table.Columns))
+				t.Fatalf("%s: a row has %d cells for %d columns", table.Report, len(row), len(table.Columns))
 			}
+		}
+		if n != table.Len {
+			t.Fatalf("%s: %d rows, %d are told", table.Report, n, table.Len)
 		}
 		name := table.Report
 		if table.Part != "" {
@@ -95,7 +102,7 @@ func byName(t *testing.T, tables []*Table) map[string]*Table {
 // sum adds a column up.
 func sum(table *Table, name string) (n uint64) {
 	at := table.column(name)
-	for _, row := range table.Rows {
+	for row := range table.Rows {
 		n += uint64(row[at].N)
 	}
 	return n
@@ -133,10 +140,10 @@ func (c counted) add(key string, e *activity.Event) {
 // compare holds a table to a naive count, row by row and column by column.
 func (c counted) compare(t *testing.T, table *Table, key func([]Cell) string) {
 	t.Helper()
-	if len(table.Rows) != len(c) {
-		t.Errorf("%s: %d rows, want %d", table.Report, len(table.Rows), len(c))
+	if table.Len != len(c) {
+		t.Errorf("%s: %d rows, want %d", table.Report, table.Len, len(c))
 	}
-	for _, row := range table.Rows {
+	for row := range table.Rows {
 		want := c[key(row)]
 		if want == nil {
 			t.Fatalf("%s: a row %q that nothing counts for", table.Report, key(row))
@@ -220,13 +227,13 @@ func TestReportsAgainstNaiveCounting(t *testing.T) {
 		failed.compare(t, got["failures"], func(row []Cell) string {
 			return fmt.Sprintf("%s %d %s", texts("failures", "kind", "reason", "proto")(row), cell("failures", "port")(row).N, texts("failures", "exe")(row))
 		})
-		for _, row := range got["hours week"].Rows {
+		for row := range got["hours week"].Rows {
 			key := texts("hours week", "weekday", "hour")(row)
 			if n := uint64(cell("hours week", "events")(row).N); n != hours[key]["events"] {
 				t.Errorf("seed %d: %s has %d events, want %d", seed, key, n, hours[key]["events"])
 			}
 		}
-		for _, row := range got["scans"].Rows {
+		for row := range got["scans"].Rows {
 			if a, n := texts("scans", "address")(row), uint64(cell("scans", "knocks")(row).N); n != scans[a]["events"] {
 				t.Errorf("seed %d: %s knocked %d times, want %d", seed, a, n, scans[a]["events"])
 			}
@@ -269,7 +276,7 @@ func TestReportsAddUp(t *testing.T) {
 				if table.Events != n {
 					t.Errorf("%+v, seed %d: %s is about %d events, want %d", opt, seed, name, table.Events, n)
 				}
-				shown := uint64(len(table.Rows)) // connections are an event each
+				shown := uint64(table.Len) // connections are an event each
 				if table.column("events") >= 0 {
 					shown = sum(table, "events")
 				} else if table.column("knocks") >= 0 {
@@ -278,8 +285,8 @@ func TestReportsAddUp(t *testing.T) {
 				if name != "modules" && shown+table.Rest != n {
 					t.Errorf("%+v, seed %d: %s shows %d events and %d more, want %d", opt, seed, name, shown, table.Rest, n)
 				}
-				if limit := max(opt.Top, len(got["hours week"].Rows)*btoi(table.Report == "hours")); opt.Top > 0 && len(table.Rows) > limit {
-					t.Errorf("%+v, seed %d: %s has %d rows", opt, seed, name, len(table.Rows))
+				if limit := max(opt.Top, got["hours week"].Len*btoi(table.Report == "hours")); opt.Top > 0 && table.Len > limit {
+					t.Errorf("%+v, seed %d: %s has %d rows", opt, seed, name, table.Len)
 				}
 			}
 			if opt.Top == 0 && opt.Limit == 0 {
@@ -314,18 +321,18 @@ func TestReportBounds(t *testing.T) {
 		exact, bounded := reportsOf(t, events, ReportOptions{}), reportsOf(t, events, ReportOptions{Limit: 64})
 		for name, key := range map[string]string{"addresses": "address", "scans": "address"} {
 			full, got := exact[name], bounded[name]
-			if full.Slack != 0 || got.Slack == 0 || len(got.Rows) > 64 {
-				t.Fatalf("%s: slack %d of %d rows, and %d of %d", name, full.Slack, len(full.Rows), got.Slack, len(got.Rows))
+			if full.Slack != 0 || got.Slack == 0 || got.Len > 64 {
+				t.Fatalf("%s: slack %d of %d rows, and %d of %d", name, full.Slack, full.Len, got.Slack, got.Len)
 			}
 			count := got.column("events")
 			if count < 0 {
 				count = got.column("knocks")
 			}
 			true_ := map[string]int64{}
-			for _, row := range full.Rows {
+			for row := range full.Rows {
 				true_[row[full.column(key)].Text] = row[count].N
 			}
-			for _, row := range got.Rows {
+			for row := range got.Rows {
 				n, want := row[count].N, true_[row[got.column(key)].Text]
 				if n > want || n+int64(got.Slack) < want {
 					t.Errorf("%s: %d, want %d or up to %d fewer", name, n, want, got.Slack)
@@ -381,7 +388,7 @@ func TestReportsFromCounts(t *testing.T) {
 				r.Detail(e)
 			}
 		}
-		if d := cmp.Diff(want, byName(t, r.Tables())); d != "" {
+		if d := cmp.Diff(want, byName(t, r.Tables()), cmp.Transformer("rows", func(rows iter.Seq[[]Cell]) [][]Cell { return slices.Collect(rows) })); d != "" {
 			t.Fatalf("seed %d: -one by one +counted\n%s", seed, d)
 		}
 	}
@@ -440,13 +447,13 @@ func TestReportOfInterest(t *testing.T) {
 	}
 	table := reportsOf(t, events, ReportOptions{Names: []string{"interest"}, Findings: rules})["interest"]
 	got := map[string]uint64{}
-	for _, row := range table.Rows {
+	for row := range table.Rows {
 		got[row[table.column("rule")].Text] += uint64(row[table.column("events")].N)
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got\n%s", d)
 	}
-	if first := table.Rows[0][0].Text; first != "high" || table.Events != want["knock"]+want["ssh"] {
+	if first := slices.Collect(table.Rows)[0][0].Text; first != "high" || table.Events != want["knock"]+want["ssh"] {
 		t.Errorf("the first is %s, of %d", first, table.Events)
 	}
 }

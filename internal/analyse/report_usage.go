@@ -60,7 +60,7 @@ type userUse struct {
 type userRow struct {
 	tally
 	instances uint64
-	programs  few[programKey]
+	programs  few[*programKey]
 }
 
 func newUserUse(opt *ReportOptions) *userUse {
@@ -75,7 +75,7 @@ func (u *userUse) count(c *Count, img *image, fresh bool) {
 		row.instances++
 	}
 	if img.known() {
-		row.programs.add(img.key())
+		row.programs.add(img.program)
 	}
 }
 
@@ -119,23 +119,29 @@ func (u *hourUse) tables() []*Table {
 	byHour := &Table{Report: "hours", Part: "hour", Derived: true, Title: "Hours of the day", Events: u.all.events,
 		About:   "Events by hour of the day, in the time zone " + zone + ".",
 		Columns: slices.Concat([]Column{{"hour", "HOUR", Text, 0}}, measures)}
-	for h := range hours {
-		byHour.Rows = append(byHour.Rows, slices.Concat([]Cell{text(clock(h))}, doing(&hours[h])))
-	}
+	show(byHour, upTo(24), 0, func(h int) []Cell { return slices.Concat([]Cell{text(clock(h))}, doing(&hours[h])) }, nil)
 	byDay := &Table{Report: "hours", Part: "weekday", Derived: true, Title: "Days of the week", Events: u.all.events,
 		About:   "Events by day of the week, in the time zone " + zone + ".",
 		Columns: slices.Concat([]Column{{"weekday", "DAY", Text, 0}}, measures)}
 	grid := &Table{Report: "hours", Part: "week", Title: "The week", Events: u.all.events,
 		About:   "Events by day and hour, in the time zone " + zone + ".",
 		Columns: slices.Concat([]Column{{"weekday", "DAY", Text, 0}, {"hour", "HOUR", Text, 0}}, measures)}
-	for i := range days {
-		d := (i + 1) % 7 // from Monday
-		byDay.Rows = append(byDay.Rows, slices.Concat([]Cell{text(weekday(d))}, doing(&days[d])))
-		for h := range u.week[d] {
-			grid.Rows = append(grid.Rows, slices.Concat([]Cell{text(weekday(d)), text(clock(h))}, doing(&u.week[d][h])))
-		}
-	}
+	day := func(i int) int { return (i + 1) % 7 } // from Monday
+	show(byDay, upTo(7), 0, func(i int) []Cell { return slices.Concat([]Cell{text(weekday(day(i)))}, doing(&days[day(i)])) }, nil)
+	show(grid, upTo(7*24), 0, func(i int) []Cell {
+		d, h := day(i/24), i%24
+		return slices.Concat([]Cell{text(weekday(d)), text(clock(h))}, doing(&u.week[d][h]))
+	}, nil)
 	return []*Table{byHour, byDay, grid}
+}
+
+// upTo lists the numbers from 0 to n-1.
+func upTo(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
 }
 
 // weekday is the day's name in JSON and CSV: "monday".

@@ -30,6 +30,7 @@ func (k programKey) label() string {
 // image is what the reports know of a process image: of an activity.Process.
 type image struct {
 	program *programKey // nil: no process, or none known
+	number  uint32      // of the program, for reports with many rows
 	user    string      // "" unknown
 	unit    *activity.Unit
 	pid     uint32
@@ -58,13 +59,14 @@ type resolver struct {
 	none     image
 	young    map[activity.ProcessID]*image
 	old      map[activity.ProcessID]*image // looked at less, forgotten next
-	programs map[programKey]*programKey
+	programs map[programKey]uint32         // numbers
+	listed   []*programKey                 // by number; 0 stands for all beyond maxPrograms
 	units    map[activity.Unit]*activity.Unit
 	users    map[string]string
 }
 
 func newResolver() *resolver {
-	return &resolver{young: make(map[activity.ProcessID]*image), programs: make(map[programKey]*programKey),
+	return &resolver{young: make(map[activity.ProcessID]*image), programs: make(map[programKey]uint32), listed: []*programKey{{name: "others"}},
 		units: make(map[activity.Unit]*activity.Unit), users: make(map[string]string)}
 }
 
@@ -90,7 +92,8 @@ func (r *resolver) image(p *activity.Process, count bool) (m *image, fresh bool)
 }
 
 func (r *resolver) learn(p *activity.Process) *image {
-	m := &image{program: r.program(p), user: r.user(p), pid: p.Key.PID, modules: p.Modules}
+	m := &image{user: r.user(p), pid: p.Key.PID, modules: p.Modules}
+	m.program, m.number = r.program(p)
 	if p.Unit.Name != "" {
 		u := r.units[p.Unit]
 		if u == nil {
@@ -105,17 +108,23 @@ func (r *resolver) learn(p *activity.Process) *image {
 	return m
 }
 
-func (r *resolver) program(p *activity.Process) *programKey {
+// program returns the program of a process, and its number.
+func (r *resolver) program(p *activity.Process) (*programKey, uint32) {
 	k := programKey{p.Name, p.Exe, containerOf(p)}
-	if q := r.programs[k]; q != nil {
-		return q
+	if n, ok := r.programs[k]; ok {
+		return r.listed[n], n
 	}
 	if len(r.programs) >= maxPrograms {
-		clear(r.programs)
+		return &k, 0
 	}
-	r.programs[k] = &k
-	return &k
+	n := uint32(len(r.listed))
+	r.listed = append(r.listed, &k)
+	r.programs[k] = n
+	return &k, n
 }
+
+// numbered is the label of the program of a number.
+func (r *resolver) numbered(n uint32) string { return r.listed[n].label() }
 
 func (r *resolver) user(p *activity.Process) string {
 	u := userOf(p)
@@ -158,7 +167,7 @@ func orUnknown(s string) Cell {
 }
 
 // Words for cells of several values.
-func labelOf(k programKey) string { return k.label() }
+func labelOf(k *programKey) string { return k.label() }
 
 func same(s string) string { return s }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -179,8 +180,9 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	if err != nil {
 		return err
 	}
-	// The tables are what memory is for; what reading leaves behind is not.
-	defer debug.SetGCPercent(debug.SetGCPercent(50))
+	// The tables are what memory is for: what reading leaves behind is collected
+	// before it makes the program larger than this.
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(200 << 20))
 	s := reporting{ctx: ctx, r: r, x: x, stderr: stderr}
 	gaps, err := s.cover(cfg)
 	if err != nil {
@@ -197,11 +199,8 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	if f.resolve {
 		opt.HostOf = func(addrs []netip.Addr) []string { return hostNames(ctx, addrs) }
 	}
-	reports, err := analyse.NewReports(opt)
+	reports, err := s.counted(opt)
 	if err != nil {
-		return err
-	}
-	if err := s.count(reports); err != nil {
 		return err
 	}
 	s.head.Events, s.head.Damaged = reports.Events(), s.unreadable
@@ -223,6 +222,7 @@ type reporting struct {
 	r          *journal.Reader
 	x          *filter.Expr // nil everything
 	stderr     io.Writer
+	damage     int // parts that could not be read before counting
 	unreadable int
 	head       render.ReportHead
 	covered    []analyse.Span
@@ -235,7 +235,7 @@ func (s *reporting) cover(cfg Config) (gaps []journal.Interval, err error) {
 	now := time.Now().UnixNano()
 	spans, err := spansIn(s.ctx, cfg, s.r, q.From, q.To, now)
 	if err != nil {
-		s.unreadable++
+		s.damage++
 		fmt.Fprintf(s.stderr, "portreporter: report: %s\n", oneLine(err.Error()))
 	}
 	s.head.From, s.head.To = asked(spans, q.From, q.To, now)
@@ -320,6 +320,21 @@ func subtract(on, off []analyse.Span) (out []analyse.Span) {
 	return out
 }
 
+// counted reports what the record holds, from the start again where the record
+// was rearranged meanwhile.
+func (s *reporting) counted(opt analyse.ReportOptions) (*analyse.Reports, error) {
+	for try := 1; ; try++ {
+		reports, err := analyse.NewReports(opt)
+		if err != nil {
+			return nil, err
+		}
+		s.unreadable = s.damage
+		if err = s.count(reports); !errors.Is(err, journal.ErrChanged) || try == 3 {
+			return reports, err
+		}
+	}
+}
+
 // count tells the reports what the record holds.
 func (s *reporting) count(reports *analyse.Reports) error {
 	if reports.Holds() {
@@ -375,12 +390,9 @@ func (s *reporting) countHours(reports *analyse.Reports, kinds filter.KindSet) e
 	if first >= last {
 		return s.each(query(s.x), reports.Event)
 	}
-	sum, err := s.r.Summary(s.ctx, first, last)
-	if sum == nil {
+	err := s.r.Rollups(s.ctx, first, last, func(r *journal.Rollup, p *activity.Process) { reports.Count(toCount(r, p)) })
+	if errors.Is(err, journal.ErrChanged) || s.ctx.Err() != nil {
 		return fmt.Errorf("report: %w", err)
-	}
-	for i := range sum.Rollups {
-		reports.Count(toCount(&sum.Rollups[i], sum.Processes))
 	}
 	ends := journal.Query{Hints: filter.Hints{From: from, To: first}}
 	if err := errors.Join(s.damaged(err), s.each(ends, reports.Event)); err != nil {
@@ -402,9 +414,9 @@ func (s *reporting) damaged(err error) error {
 	return nil
 }
 
-func toCount(r *journal.Rollup, procs map[activity.ProcessID]*activity.Process) *analyse.Count {
+func toCount(r *journal.Rollup, p *activity.Process) *analyse.Count {
 	kind, _ := activity.ParseKind(r.Kind) // a later version's is no kind of ours, but counts
-	return &analyse.Count{Kind: kind, Process: procs[activity.ProcessID(r.Process)], Events: r.Events, Rx: r.Rx, Tx: r.Tx, First: r.First, Last: r.Last}
+	return &analyse.Count{Kind: kind, Process: p, Events: r.Events, Rx: r.Rx, Tx: r.Tx, First: r.First, Last: r.Last}
 }
 
 // wholeHours reports whether hours begin in a zone when they begin in UTC.
@@ -420,29 +432,52 @@ func wholeHours(zone *time.Location, times ...int64) bool {
 func (f *reportFlags) print(host string, head *render.ReportHead, tables []*analyse.Table, stdout io.Writer) error {
 	opt := renderOptions(stdout)
 	opt.Host = host
-	var b []byte
 	switch {
 	case f.html == "-":
-		return writeAll(stdout, render.AppendReportHTML(b, head, tables, opt))
+		return writeAll(stdout, render.AppendReportHTML(nil, head, tables, opt))
 	case f.html != "":
-		if err := os.WriteFile(f.html, render.AppendReportHTML(b, head, tables, opt), 0o640); err != nil {
+		if err := os.WriteFile(f.html, render.AppendReportHTML(nil, head, tables, opt), 0o640); err != nil {
 			return fmt.Errorf("report: %w", err)
 		}
 		return nil
-	case f.json:
-		b = render.AppendReportHeadJSON(b, head, opt)
-		for _, t := range tables {
-			b = render.AppendReportJSON(b, t, opt)
-		}
-	case f.csv:
-		for _, t := range slices.DeleteFunc(tables, func(t *analyse.Table) bool { return t.Derived }) {
-			b = render.AppendReportCSV(b, t, len(b) == 0)
-		}
-	default:
-		b = render.AppendReportHead(b, head, opt)
-		for _, t := range tables {
-			b = render.AppendReport(b, t, opt)
-		}
+	case f.json || f.csv:
+		return f.printRows(head, slices.DeleteFunc(tables, func(t *analyse.Table) bool { return t.Derived }), stdout, opt)
+	}
+	b := render.AppendReportHead(nil, head, opt)
+	for _, t := range tables {
+		b = render.AppendReport(b, t, opt)
 	}
 	return writeAll(stdout, b)
+}
+
+// printRows prints JSON Lines or CSV, one row after the other: there may be many.
+func (f *reportFlags) printRows(head *render.ReportHead, tables []*analyse.Table, stdout io.Writer, opt render.Options) error {
+	w := bufio.NewWriterSize(stdout, 64<<10)
+	var b []byte
+	if f.json {
+		b = render.AppendReportHeadJSON(b, head, opt)
+	}
+	for i, t := range tables {
+		if f.csv && i == 0 {
+			b = render.AppendReportHeaderCSV(b, t)
+		}
+		for row := range t.Rows {
+			if f.json {
+				b = render.AppendReportRowJSON(b, t, row, opt)
+			} else {
+				b = render.AppendReportRowCSV(b, t, row)
+			}
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+			b = b[:0]
+		}
+		if f.json {
+			b = render.AppendReportRestJSON(b, t, opt)
+		}
+	}
+	if _, err := w.Write(b); err != nil {
+		return err
+	}
+	return w.Flush()
 }

@@ -115,16 +115,19 @@ func section(t *analyse.Table, opt *Options) pageSection {
 	}
 	full := *opt
 	full.Now, full.Width = time.Time{}, 0 // a page is read on other days
+	if t.Len == 0 {
+		return s
+	}
 	g := newGrid(t, &full, palette{})
 	for i, c := range g.cols {
 		s.Head = append(s.Head, pageHead{Title: t.Columns[c].Title, Right: g.right(i), Bar: isBar(&t.Columns[c])})
 	}
-	for r, cells := range g.cells {
-		row := make([]pageCell, len(cells))
+	for row := range t.Rows {
+		cells := make([]pageCell, len(g.cols))
 		for i, c := range g.cols {
-			row[i] = cellOf(&t.Columns[c], &t.Rows[r][c], cells[i], g.right(i), g.full[i])
+			cells[i] = cellOf(&t.Columns[c], &row[c], cellText(&t.Columns[c], &row[c], &full), g.right(i), g.full[i])
 		}
-		s.Rows = append(s.Rows, row)
+		s.Rows = append(s.Rows, cells)
 	}
 	return s
 }
@@ -152,10 +155,10 @@ func cellOf(col *analyse.Column, c *analyse.Cell, text string, right bool, full 
 
 func weekOf(t *analyse.Table) (days []pageDay) {
 	most := int64(1)
-	for _, row := range t.Rows {
+	for row := range t.Rows {
 		most = max(most, row[weekEvents].N)
 	}
-	for _, row := range t.Rows {
+	for row := range t.Rows {
 		if len(days) == 0 || days[len(days)-1].Name != row[0].Text {
 			days = append(days, pageDay{Name: row[0].Text})
 		}

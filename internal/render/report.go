@@ -56,21 +56,19 @@ func AppendReportHeadJSON(b []byte, h *ReportHead, opt Options) []byte {
 	return append(b, "]}\n"...)
 }
 
-// AppendReportJSON appends the rows of t as a line of JSON each, and one about
-// the rows that are not shown, if there are any. Tables that sum up another are
-// left out.
-func AppendReportJSON(b []byte, t *analyse.Table, opt Options) []byte {
-	if t.Derived {
-		return b
+// AppendReportRowJSON appends a row of t as one line of JSON.
+func AppendReportRowJSON(b []byte, t *analyse.Table, row []analyse.Cell, opt Options) []byte {
+	b = appendReportKey(b, t, opt)
+	for i := range t.Columns {
+		b = appendCellJSON(b, &t.Columns[i], &row[i])
 	}
-	for _, row := range t.Rows {
-		b = appendReportKey(b, t, opt)
-		for i := range t.Columns {
-			b = appendCellJSON(b, &t.Columns[i], &row[i])
-		}
-		b = append(b, '}', '\n')
-	}
-	if t.Hidden == 0 && t.Rest == 0 && t.Slack == 0 {
+	return append(b, '}', '\n')
+}
+
+// AppendReportRestJSON appends a line about the rows of t that are not shown,
+// if there are any.
+func AppendReportRestJSON(b []byte, t *analyse.Table, opt Options) []byte {
+	if t.Hidden == 0 && t.Rest == 0 && t.Slack == 0 && t.Note == "" {
 		return b
 	}
 	b = appendReportKey(b, t, opt)
@@ -80,6 +78,7 @@ func AppendReportJSON(b []byte, t *analyse.Table, opt Options) []byte {
 	if t.Slack > 0 {
 		b = appendUintField(b, "low_by", t.Slack)
 	}
+	b = appendIf(b, "note", t.Note)
 	return append(b, "}}\n"...)
 }
 
@@ -130,27 +129,26 @@ func appendShare(b []byte, f float64) []byte {
 	return strconv.AppendFloat(b, float64(int64(f*1e6+0.5))/1e6, 'f', -1, 64)
 }
 
-// AppendReportCSV appends t as CSV with a header. Lists are JSON arrays in one field.
-func AppendReportCSV(b []byte, t *analyse.Table, header bool) []byte {
-	if header {
-		b = append(b, "v,report,by"...)
-		for i := range t.Columns {
-			b = append(append(b, ','), t.Columns[i].Name...)
-		}
-		b = append(b, '\r', '\n')
+// AppendReportHeaderCSV appends the line of t's column names.
+func AppendReportHeaderCSV(b []byte, t *analyse.Table) []byte {
+	b = append(b, "v,report,by"...)
+	for i := range t.Columns {
+		b = append(append(b, ','), t.Columns[i].Name...)
 	}
+	return append(b, '\r', '\n')
+}
+
+// AppendReportRowCSV appends a row of t. Lists are JSON arrays in one field.
+func AppendReportRowCSV(b []byte, t *analyse.Table, row []analyse.Cell) []byte {
+	b = append(b, '1', ',')
+	b = append(append(b, t.Report...), ',')
+	b = append(b, t.Part...)
 	var field []byte
-	for _, row := range t.Rows {
-		b = append(b, '1', ',')
-		b = append(append(b, t.Report...), ',')
-		b = append(b, t.Part...)
-		for i := range t.Columns {
-			field = appendCellCSV(field[:0], &t.Columns[i], &row[i])
-			b = appendField(append(b, ','), field)
-		}
-		b = append(b, '\r', '\n')
+	for i := range t.Columns {
+		field = appendCellCSV(field[:0], &t.Columns[i], &row[i])
+		b = appendField(append(b, ','), field)
 	}
-	return b
+	return append(b, '\r', '\n')
 }
 
 func appendCellCSV(b []byte, col *analyse.Column, c *analyse.Cell) []byte {

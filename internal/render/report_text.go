@@ -122,7 +122,7 @@ func AppendReport(b []byte, t *analyse.Table, opt Options) []byte {
 		b = append(b, '\n')
 	}
 	switch {
-	case len(t.Rows) == 0:
+	case t.Len == 0:
 		b = append(b, "none\n"...)
 	case t.Part == "week":
 		b = appendWeek(b, t, &pal)
@@ -185,70 +185,47 @@ type grid struct {
 	cols  []int     // of the table
 	width []int     // of each of those
 	full  []float64 // of each of those: the share whose bar is full
-	cells [][]string
 }
 
 const gridGap = 2
 
 func newGrid(t *analyse.Table, opt *Options, pal palette) *grid {
 	g := &grid{t: t, opt: opt, pal: pal}
-	for i, c := range t.Columns {
-		if c.Title == "" || c.Rank > 0 && g.empty(i) {
-			continue
+	told, width, most := make([]bool, len(t.Columns)), make([]int, len(t.Columns)), make([]float64, len(t.Columns))
+	for row := range t.Rows {
+		for i := range row {
+			c := &row[i]
+			told[i] = told[i] || !c.Unknown && (c.Text != "" || len(c.List) > 0 || c.N != 0 || c.Share != 0)
+			width[i] = max(width[i], displaywidth.String(cellText(&t.Columns[i], c, opt)))
+			most[i] = max(most[i], c.Share)
+		}
+	}
+	for i := range t.Columns {
+		c := &t.Columns[i]
+		if c.Title == "" || c.Rank > 0 && !told[i] {
+			continue // nothing is in it
+		}
+		if isBar(c) {
+			width[i] = len(">99.9 %") + 1 + barWidth
+		}
+		if c.Type == analyse.Usage || most[i] == 0 {
+			most[i] = 1
 		}
 		g.cols = append(g.cols, i)
-	}
-	for _, row := range t.Rows {
-		cells := make([]string, len(g.cols))
-		for i, c := range g.cols {
-			cells[i] = cellText(&t.Columns[c], &row[c], opt)
-		}
-		g.cells = append(g.cells, cells)
-	}
-	for i, c := range g.cols {
-		w := displaywidth.String(t.Columns[c].Title)
-		for _, cells := range g.cells {
-			w = max(w, displaywidth.String(cells[i]))
-		}
-		if isBar(&t.Columns[c]) {
-			w = max(len(">99.9 %")+1+barWidth, len(t.Columns[c].Title))
-		}
-		g.width = append(g.width, w)
-		g.full = append(g.full, fullShare(t, c))
+		g.width = append(g.width, max(width[i], len(c.Title)))
+		g.full = append(g.full, most[i])
 	}
 	g.fit()
 	return g
 }
+
+func isBar(col *analyse.Column) bool { return col.Type == analyse.Share || col.Type == analyse.Usage }
 
 // barWidth is the width of a bar at most, leastBar at least.
 const (
 	barWidth = 20
 	leastBar = 6
 )
-
-func isBar(col *analyse.Column) bool { return col.Type == analyse.Share || col.Type == analyse.Usage }
-
-// fullShare is the share whose bar is full: the greatest, or the whole.
-func fullShare(t *analyse.Table, col int) (most float64) {
-	if t.Columns[col].Type == analyse.Usage {
-		return 1
-	}
-	for _, row := range t.Rows {
-		most = max(most, row[col].Share)
-	}
-	if most == 0 {
-		return 1
-	}
-	return most
-}
-
-// empty reports whether a column tells nothing.
-func (g *grid) empty(col int) bool {
-	return !slices.ContainsFunc(g.t.Rows, func(row []analyse.Cell) bool {
-		c := &row[col]
-		return !c.Unknown && (c.Text != "" || len(c.List) > 0 || c.N != 0 || c.Share != 0)
-	})
-}
 
 // least is how narrow a column may get.
 func (g *grid) least(i int) int {
@@ -293,9 +270,6 @@ func (g *grid) fit() {
 		g.cols = slices.Delete(g.cols, drop, drop+1)
 		g.width = slices.Delete(g.width, drop, drop+1)
 		g.full = slices.Delete(g.full, drop, drop+1)
-		for j := range g.cells {
-			g.cells[j] = slices.Delete(g.cells[j], drop, drop+1)
-		}
 	}
 	for g.total(func(i int) int { return g.width[i] }) > g.opt.Width {
 		widest := -1
@@ -319,21 +293,26 @@ func (g *grid) append(b []byte) []byte {
 		b, spaces = g.aligned(b, i, g.t.Columns[c].Title, paint{})
 	}
 	b = append(append(b, g.pal.head.off...), '\n')
-	for r := range g.cells {
-		spaces = 0
-		for i, c := range g.cols {
-			if g.cells[r][i] == "" {
-				spaces += g.width[i] + gridGap
-				continue
-			}
-			b = pad(b, spaces)
-			if isBar(&g.t.Columns[c]) {
-				b, spaces = g.bar(b, i, g.cells[r][i], &g.t.Rows[r][c])
-				continue
-			}
-			b, spaces = g.aligned(b, i, g.cells[r][i], g.paint(i, g.cells[r][i]))
+	for row := range g.t.Rows {
+		b = append(g.row(b, row), '\n')
+	}
+	return b
+}
+
+func (g *grid) row(b []byte, row []analyse.Cell) []byte {
+	spaces := 0 // owed before the next text, so that no line ends in them
+	for i, c := range g.cols {
+		s := cellText(&g.t.Columns[c], &row[c], g.opt)
+		if s == "" {
+			spaces += g.width[i] + gridGap
+			continue
 		}
-		b = append(b, '\n')
+		b = pad(b, spaces)
+		if isBar(&g.t.Columns[c]) {
+			b, spaces = g.bar(b, i, s, &row[c])
+		} else {
+			b, spaces = g.aligned(b, i, s, g.paint(i, s))
+		}
 	}
 	return b
 }
@@ -477,14 +456,15 @@ func momentText(ns int64, opt *Options) string {
 // appendWeek draws days and hours as a chart: the fuller a block, the more events.
 func appendWeek(b []byte, t *analyse.Table, pal *palette) []byte {
 	var most float64
-	for _, row := range t.Rows {
+	for row := range t.Rows {
 		most = max(most, float64(row[weekEvents].N))
 	}
 	b = append(pad(b, len("mon  ")), "00  02  04  06  08  10  12  14  16  18  20  22"...)
 	b = append(b, '\n')
 	levels := []rune(" ▁▂▃▄▅▆▇█")
-	for i, row := range t.Rows {
-		if i%24 == 0 {
+	i := -1
+	for row := range t.Rows {
+		if i++; i%24 == 0 {
 			b = append(b, row[0].Text[:3]...)
 			b = append(append(b, "  "...), pal.bar.on...)
 		}
