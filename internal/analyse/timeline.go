@@ -171,16 +171,26 @@ func (t *Timeline) Add(e *activity.Event) {
 }
 
 // Unended returns what tells whether an event may be about a port of the
-// timeline whose end has not been added. Those are to be given to Mend.
-func (t *Timeline) Unended() func(e *activity.Event) bool {
+// timeline whose end has not been added, nil if there is none such; and the
+// cookies of those ports, nil if one has none. Those events are to be given to
+// Mend.
+func (t *Timeline) Unended() (of func(e *activity.Event) bool, cookies map[uint64]bool) {
 	keys := map[socketKey]struct{}{}
+	cookies = map[uint64]bool{}
 	for k := range t.unended {
 		keys[k.key] = struct{}{}
+		cookies[k.key.cookie] = true
+	}
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	if cookies[0] {
+		cookies = nil
 	}
 	return func(e *activity.Event) bool {
 		_, ok := keys[keyOf(e)]
 		return ok
-	}
+	}, cookies
 }
 
 // Mend takes, after all that is about the thing, what ended its ports without

@@ -190,9 +190,13 @@ func TestTimelineMend(t *testing.T) {
 					tl.Add(e)
 				}
 			}
-			unended := tl.Unended()
+			unended, cookies := tl.Unended()
 			for _, e := range h.events {
-				if e.Kind == activity.KindRecorderStart || unended(e) && e.Owner != n.owner.Key {
+				about := unended != nil && unended(e)
+				if about && cookies != nil && !cookies[e.Socket] {
+					t.Fatalf("seed %d: %d is not among the cookies", seed, e.Socket)
+				}
+				if e.Kind == activity.KindRecorderStart || about && e.Owner != n.owner.Key {
 					tl.Mend(e)
 				}
 			}

@@ -22,6 +22,7 @@ func listAt(ctx context.Context, cfg Config, at string, complete bool, show func
 	if err != nil {
 		return fmt.Errorf("list: %w", err)
 	}
+	defer boundPast()()
 	past := newPast(ctx, "list", cfg, r, stderr)
 	state, err := past.stateAt(ctx, when, journal.Query{})
 	if err != nil {

@@ -71,6 +71,8 @@ type moment struct {
 	past  *past
 	at    int64 // UTC ns
 	state []*activity.Socket
+
+	filter *filter.Expr // nil: all
 }
 
 func (d *differ) run(ctx context.Context, cfg Config, args []string) error {
@@ -102,7 +104,7 @@ func (d *differ) run(ctx context.Context, cfg Config, args []string) error {
 	if t2 < t1 {
 		return usagef("diff: %s is after %s: name the earlier one first", stamp(t1), stamp(t2))
 	}
-	x, err := parseFilter("diff", rest)
+	x, err := parseAsked("diff", rest, cfg)
 	if err != nil {
 		return err
 	}
@@ -110,7 +112,8 @@ func (d *differ) run(ctx context.Context, cfg Config, args []string) error {
 	if err != nil {
 		return err
 	}
-	return d.compare(ctx, x, moment{past: p, at: t1}, moment{past: p, at: t2})
+	defer boundPast()()
+	return d.compare(ctx, moment{past: p, at: t1, filter: x}, moment{past: p, at: t2, filter: x})
 }
 
 // hosts compares two records.
@@ -118,13 +121,13 @@ func (d *differ) hosts(ctx context.Context, cfg Config, args []string) error {
 	if d.since != "" {
 		return usagef("diff: --since is for one record: use --at")
 	}
-	x, err := parseFilter("diff", args[2:])
-	if err != nil {
-		return err
-	}
 	var sides [2]moment
+	var err error
 	for i := range sides {
 		cfg.Dir = args[i]
+		if sides[i].filter, err = parseAsked("diff", args[2:], cfg); err != nil {
+			return err
+		}
 		if sides[i].past, err = d.open(ctx, cfg); err != nil {
 			return err
 		}
@@ -137,7 +140,8 @@ func (d *differ) hosts(ctx context.Context, cfg Config, args []string) error {
 			return err
 		}
 	}
-	return d.compare(ctx, x, sides[0], sides[1])
+	defer boundPast()()
+	return d.compare(ctx, sides[0], sides[1])
 }
 
 func isDir(path string) bool {
@@ -160,15 +164,15 @@ func (d *differ) open(ctx context.Context, cfg Config) (*past, error) {
 }
 
 // compare prints the differences, and says what is not known of them.
-func (d *differ) compare(ctx context.Context, x *filter.Expr, a, b moment) error {
+func (d *differ) compare(ctx context.Context, a, b moment) error {
 	for _, m := range []*moment{&a, &b} {
-		state, err := m.past.stateAt(ctx, m.at, portsOnly(x))
+		state, err := m.past.stateAt(ctx, m.at, portsOnly(m.filter))
 		if err != nil {
 			return err
 		}
-		m.state = slices.DeleteFunc(state.Sockets, func(s *activity.Socket) bool { return x != nil && !x.MatchSocket(s) })
+		m.state = slices.DeleteFunc(state.Sockets, func(s *activity.Socket) bool { return m.filter != nil && !m.filter.MatchSocket(s) })
 	}
-	dests, err := destinations(ctx, x, a, b)
+	dests, err := destinations(ctx, a, b)
 	if err != nil {
 		return err
 	}
@@ -205,10 +209,10 @@ func portsOnly(x *filter.Expr) journal.Query {
 // destinations finds where programs of the second moment's record connected to
 // that those of the first one's had not: in the time between the two, if it is
 // one record.
-func destinations(ctx context.Context, x *filter.Expr, a, b moment) (*analyse.Destinations, error) {
+func destinations(ctx context.Context, a, b moment) (*analyse.Destinations, error) {
 	var ds analyse.Destinations
 	read := func(m moment, take func(*activity.Event)) error {
-		q := query(x)
+		q := query(m.filter)
 		q.Kinds = 1<<activity.KindConnect | 1<<activity.KindFlow
 		q.To = m.at
 		for e, err := range readable("diff", m.past.journal.Events(ctx, q), &m.past.unreadable, m.past.stderr) {

@@ -48,7 +48,7 @@ with why (docs/INTEREST.md).`,
 			if err != nil {
 				return err
 			}
-			x, err := parseFilter("events", args)
+			x, err := parseAsked("events", args, cfg)
 			if err != nil {
 				return err
 			}

@@ -56,7 +56,7 @@ column (docs/INTEREST.md); --interest leaves the rest out.`,
 			if err != nil {
 				return err
 			}
-			x, err := parseFilter("list", args)
+			x, err := parseAsked("list", args, cfg)
 			if err != nil {
 				return err
 			}

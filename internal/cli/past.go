@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -25,6 +26,17 @@ type past struct {
 	now        int64              // UTC ns
 	unreadable int
 	stderr     io.Writer
+}
+
+// pastHeap is the memory beyond which a question about the past collects its
+// garbage at once instead of letting it double.
+const pastHeap = 176 << 20
+
+// boundPast keeps the memory of what follows near what it needs, until the
+// function that it returns is called.
+func boundPast() func() {
+	before := debug.SetMemoryLimit(pastHeap)
+	return func() { debug.SetMemoryLimit(before) }
 }
 
 func newPast(ctx context.Context, command string, cfg Config, r *journal.Reader, stderr io.Writer) *past {

@@ -49,7 +49,7 @@ asked for. With --all, every event is printed instead, as "events" does.`,
 			if err != nil {
 				return err
 			}
-			x, err := parseFilter("who", args)
+			x, err := parseAsked("who", args, cfg)
 			if err != nil {
 				return err
 			}
@@ -77,6 +77,7 @@ func (w *who) tell(ctx context.Context, cfg Config, x *filter.Expr, args []strin
 	if err != nil {
 		return fmt.Errorf("who: %w", err)
 	}
+	defer boundPast()()
 	past := newPast(ctx, "who", cfg, r, w.stderr)
 	q := query(x)
 	q.Match = func(e *activity.Event) bool { return x.Match(e) || matchHolder(x, e) }
@@ -160,7 +161,11 @@ func (w *who) timeline(ctx context.Context, p *past, q journal.Query, open []*ac
 // process took one over, or that the filter is about other kinds of events.
 func mend(ctx context.Context, p *past, q journal.Query, t *analyse.Timeline) error {
 	asked := q.Kinds
-	q.Kinds, q.Match = 1<<activity.KindSnapshot, t.Unended()
+	var mayEnd func(*activity.Event) bool
+	if mayEnd, q.Sockets = t.Unended(); mayEnd == nil {
+		return nil
+	}
+	q.Kinds, q.Match = 1<<activity.KindSnapshot, mayEnd
 	if asked != 0 {
 		q.Kinds |= 1<<activity.KindUnlisten | 1<<activity.KindUnbind
 	}
