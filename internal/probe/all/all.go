@@ -7,6 +7,7 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/imap"
 	"github.com/portreporter/portreporter/internal/probe/ldap"
 	"github.com/portreporter/portreporter/internal/probe/pop3"
+	"github.com/portreporter/portreporter/internal/probe/rpc"
 	"github.com/portreporter/portreporter/internal/probe/smtp"
 )
 
@@ -17,6 +18,7 @@ func Probers() []probe.Prober {
 		imap.Prober{},
 		ldap.Prober{},
 		pop3.Prober{},
+		rpc.Prober{},
 		smtp.Prober{},
 	}
 }

@@ -142,7 +142,7 @@ key_stash_file = {dir}/stash
 			TCP:     []uint16{88}, UDP: []uint16{88},
 		},
 		"samba": {
-			Program: "samba", Args: []string{"-i", "-s", "{dir}/dc/etc/smb.conf"},
+			Program: "samba", Env: []string{"TDB_NO_FSYNC=1"}, Args: []string{"-i", "-s", "{dir}/dc/etc/smb.conf"},
 			Prepare: []string{
 				"samba-tool domain provision --realm=AD.EXAMPLE.TEST --domain=EXAMPLE --server-role=dc --dns-backend=SAMBA_INTERNAL" +
 					" --adminpass='Passw0rd!x1' --host-name=dc1 --host-ip={addr} --targetdir={dir}/dc" +

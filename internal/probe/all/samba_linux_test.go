@@ -1,0 +1,74 @@
+package all_test
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/portreporter/portreporter/internal/probe"
+	"github.com/portreporter/portreporter/internal/probe/internal/probetest"
+	"github.com/portreporter/portreporter/internal/probe/ldap"
+	"github.com/portreporter/portreporter/internal/probe/rpc"
+	"github.com/portreporter/portreporter/internal/testutil/server"
+)
+
+// TestDomainController asks Samba's directory domain controller all that a
+// domain's clients do. It takes five seconds to provision, so the probers that
+// need one share it here.
+func TestDomainController(t *testing.T) {
+	s := server.Start(t, "samba")
+	for _, tt := range []struct {
+		name  string
+		p     probe.Prober
+		proto probe.Proto
+		port  uint16
+		want  map[string]string // fields, by the start of their first value
+	}{
+		{"ldap", ldap.Prober{}, probe.TCP, 389, map[string]string{"dnsHostName": "dc1.ad.example.test", "defaultNamingContext": "DC=ad,DC=example,DC=test", "isGlobalCatalogReady": "TRUE"}},
+		{"gc", ldap.Prober{}, probe.TCP, 3268, map[string]string{"dnsHostName": "dc1.ad.example.test"}},
+		{"ldaps", ldap.Prober{}, probe.TCP, 636, map[string]string{"dnsHostName": "dc1.ad.example.test", "protocol": "TLS 1."}},
+		{"gc over tls", ldap.Prober{}, probe.TCP, 3269, map[string]string{"dnsHostName": "dc1.ad.example.test", "protocol": "TLS 1."}},
+		{"ldap over udp", ldap.Prober{}, probe.UDP, 389, map[string]string{"dnsHostName": "dc1.ad.example.test", "DnsForestName": "ad.example.test", "NetbiosDomainName": "EXAMPLE", "DcSiteName": "Default-First-Site-Name", "Flags": "PDC"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s.NS.Do(func() {
+				a := probetest.Ask(t, tt.p, tt.proto, netip.AddrPortFrom(s.Addr, tt.port))
+				for name, want := range tt.want {
+					if got := a.Get(name); !strings.HasPrefix(got, want) {
+						t.Errorf("%s is %q, want %q: %+v", name, got, want, a)
+					}
+				}
+			})
+		})
+	}
+	t.Run("rpc", func(t *testing.T) {
+		s.NS.Do(func() { endpoints(t, probetest.Ask(t, rpc.Prober{}, probe.TCP, netip.AddrPortFrom(s.Addr, 135))) })
+	})
+}
+
+// endpoints looks for all that the mapper has: a first lookup alone gives part.
+func endpoints(t *testing.T, a *probe.Answer) {
+	t.Helper()
+	var uuids, bindings []string
+	for _, f := range a.Fields {
+		switch f.Name {
+		case "UUID":
+			uuids = append(uuids, f.Values...)
+		case "binding":
+			bindings = append(bindings, f.Values...)
+		}
+	}
+	if len(uuids) < 40 || len(bindings) != len(uuids) || a.Get("incomplete") != "" {
+		t.Errorf("%d endpoints, %d bindings: %s", len(uuids), len(bindings), a.Summary)
+	}
+	for _, want := range []string{"12345778-1234-abcd-ef00-0123456789ac", "e3514235-4b06-11d1-ab04-00c04fc2dcd2", "12345678-1234-abcd-ef00-01234567cffb"} {
+		if !slices.Contains(uuids, want) {
+			t.Errorf("no %s among %q", want, uuids)
+		}
+	}
+	if !slices.ContainsFunc(bindings, func(b string) bool { return strings.HasPrefix(b, "ncacn_ip_tcp:") }) ||
+		!slices.ContainsFunc(bindings, func(b string) bool { return strings.HasPrefix(b, `ncacn_np:[\pipe\`) }) {
+		t.Errorf("bindings %q", bindings)
+	}
+}
