@@ -128,6 +128,7 @@ type pids struct {
 
 	section *Section // being read
 	modules bool     // within its module list
+	names   names    // of modules
 	partial []byte   // a module's line that was wrapped
 	ended   bool
 }
@@ -237,6 +238,9 @@ func (p *pids) initialLine(line []byte) bool {
 // line takes one line of a section.
 func (p *pids) line(line []byte) error {
 	s := p.section
+	if p.modules && line[len(line)-1] == ')' && bytes.Contains(line, []byte(" (0x")) { // most lines are these
+		return p.module(line)
+	}
 	name, value := splitField(line)
 	switch name {
 	case lineNumber:
@@ -386,7 +390,7 @@ func (p *pids) module(line []byte) error {
 	if p.head.ours() {
 		path, m.Deleted = bytes.CutSuffix(path, []byte(deletedMark))
 	}
-	m.Path = p.head.text(path)
+	m.Path = p.names.get(path, p.head.ours()) // the original lists them all for each line of PR-PORTS
 	s.Modules = append(s.Modules, m)
 	return nil
 }

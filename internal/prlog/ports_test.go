@@ -91,6 +91,22 @@ func TestReadPortsEncodings(t *testing.T) {
 	}
 }
 
+// A log that another follows keeps each one's escapes apart, and what was read
+// of an owner before.
+func TestReadPortsTwoVersions(t *testing.T) {
+	const row = "05/7/6,13:52:1,TCP,80,10.0.0.1,99,10.0.0.2,4444,a%41.exe,<u>\n"
+	var got []string
+	for rec, err := range ReadPorts(strings.NewReader("Port Reporter Version 1.01 Log File - Port usage log\n"+row+row+"Port Reporter Version 3.0 Log File - Port usage log\n"+row+row), ReadOptions{}) {
+		if err != nil {
+			t.Error(err)
+		}
+		got = append(got, rec.Module)
+	}
+	if d := cmp.Diff([]string{"a%41.exe", "a%41.exe", "aA.exe", "aA.exe"}, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
 func TestReadPortsLenient(t *testing.T) {
 	base := Record{Line: 1, Time: at("2005-07-06 13:52:01"), Proto: activity.TCP, Local: ap("10.0.0.1:80"), Remote: ap("10.0.0.2:99"), PID: 4, PIDKnown: true, Module: "m", User: "u"}
 	with := func(f func(*Record)) []Record {

@@ -77,7 +77,7 @@ type parquetRow struct {
 // Rows that are held before they are encoded, and in a row group.
 const (
 	parquetBatch = 256
-	parquetGroup = 1 << 15
+	parquetGroup = 1 << 14
 )
 
 // Parquet writes events as one Parquet file, with a row group's worth of them in

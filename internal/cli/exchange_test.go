@@ -1,0 +1,238 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/journal"
+	"github.com/portreporter/portreporter/internal/testutil"
+)
+
+// historyRecord makes a record of n events of a random history that begins one
+// second before a midnight.
+func historyRecord(t *testing.T, seed uint64, n int) (dir string, events []activity.Event) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "record")
+	w, err := journal.Open(journal.Config{Dir: dir, HostName: "web1", SegmentRows: 2000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := testutil.NewHistory(seed)
+	for range n {
+		e := h.Next()
+		e.Time -= 1e9
+		w.Append(&e)
+		events = append(events, e)
+	}
+	if err := w.Finish(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return dir, events
+}
+
+func eventsOf(t *testing.T, dir string) (events []*activity.Event) {
+	t.Helper()
+	r, err := journal.OpenReader(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for e, err := range r.Events(context.Background(), journal.Query{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !e.Kind.Coverage() {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
+func runOK(t *testing.T, args ...string) (stdout, stderr string) {
+	t.Helper()
+	var out, errs strings.Builder
+	if code := Run(context.Background(), args, strings.NewReader(""), &out, &errs); code != exitDone {
+		t.Fatalf("portreporter %q: exit code %d: %s", args, code, errs.String())
+	}
+	return out.String(), errs.String()
+}
+
+// The three classic logs hold every port's opening with its owner, to the second,
+// also over a midnight: what is read of them is what was written.
+func TestClassicRoundTrip(t *testing.T) {
+	dir, events := historyRecord(t, 3, 6000)
+	logs, back := filepath.Join(t.TempDir(), "logs")+"/", filepath.Join(t.TempDir(), "back")
+	runOK(t, "export", "--dir", dir, "--format", "pr-ports", "--timezone", "UTC", "-o", logs)
+	stdout, _ := runOK(t, "import", "--dir", back, "--timezone", "UTC", logs)
+	if !strings.Contains(stdout, "of web1") {
+		t.Errorf("the host is not told: %s", stdout)
+	}
+	if sets, _ := filepath.Glob(logs + "PR-PORTS-*.log"); len(sets) != 2 {
+		t.Errorf("sets %v", sets)
+	}
+	var want, got []string
+	opening := func(e *activity.Event) string {
+		p := e.Process
+		if p == nil {
+			p = &activity.Process{}
+		}
+		return fmt.Sprintf("%d %s %s %v %v %d %s %s %s", e.Time/1e9, e.Kind, e.Proto, e.Local, e.Remote, e.Owner.PID, p.Name, p.User, p.Unit.Name)
+	}
+	for i := range events {
+		switch e := &events[i]; {
+		case e.Kind == activity.KindListen, e.Kind == activity.KindBind, e.Proto == activity.TCP && (e.Kind == activity.KindAccept || e.Kind == activity.KindConnect):
+			if e.Kind == activity.KindAccept && e.Local.Addr().Is6() {
+				e.Kind = activity.KindConnect // the history has no listener for IPv6, so a reader cannot know better
+			}
+			want = append(want, opening(e))
+		}
+	}
+	for _, e := range eventsOf(t, back) {
+		got = append(got, opening(e))
+	}
+	if len(want) < 1000 {
+		t.Fatalf("the history has %d openings", len(want))
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%.3000s", d)
+	}
+}
+
+// conn.log holds every connection and flow that ended, to the microsecond, and
+// every attempt that reached the wire; in it they stand when they ended, and in
+// the record again in the order in which they began.
+func TestZeekRoundTrip(t *testing.T) {
+	dir, events := historyRecord(t, 4, 6000)
+	log, back := filepath.Join(t.TempDir(), "conn.log"), filepath.Join(t.TempDir(), "back")
+	runOK(t, "export", "--dir", dir, "--format", "zeek", "-o", log)
+	runOK(t, "import", "--dir", back, log)
+	ending := func(e *activity.Event) string {
+		return fmt.Sprintf("%s %s %v %v rx=%d tx=%d us=%d", e.Kind, e.Proto, e.Local, e.Remote, e.Rx, e.Tx, e.Duration/1e3)
+	}
+	collect := func(e *activity.Event, to []string) []string {
+		switch e.Kind {
+		case activity.KindClose, activity.KindFlowEnd, activity.KindKnock:
+			return append(to, ending(e))
+		}
+		return to
+	}
+	var want, got []string
+	for i := range events {
+		want = collect(&events[i], want)
+	}
+	last := int64(0)
+	for _, e := range eventsOf(t, back) {
+		if got = collect(e, got); e.Time < last {
+			t.Fatalf("%v comes after %v", e.When(), time.Unix(0, last))
+		}
+		last = e.Time
+	}
+	slices.Sort(want)
+	slices.Sort(got)
+	if len(want) < 1000 {
+		t.Fatalf("the history has %d endings", len(want))
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%.3000s", d)
+	}
+}
+
+// A compressed copy is the same log; one that is torn gives what it holds, and is
+// told.
+func TestImportCompressed(t *testing.T) {
+	dir := t.TempDir()
+	log := filepath.Join(dir, "conn.log")
+	record, _ := historyRecord(t, 5, 3000)
+	runOK(t, "export", "--dir", record, "--format", "zeek", "-o", log)
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write(text); err != nil {
+		t.Fatal(err)
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	back := filepath.Join(dir, "back")
+	runOK(t, "import", "--dir", back, log)
+	n := len(eventsOf(t, back))
+	stdout, stderr := runOK(t, "import", "--dir", back, write("conn.01.log.gz", b.String()))
+	if len(eventsOf(t, back)) != n || !strings.Contains(stderr, "was imported already") || !strings.Contains(stdout, "nothing new") {
+		t.Errorf("a compressed copy: %s%s", stdout, stderr)
+	}
+	var out, errs strings.Builder
+	torn := filepath.Join(dir, "torn")
+	code := Run(context.Background(), []string{"import", "--dir", torn, write("torn.log.gz", b.String()[:b.Len()/2])}, nil, &out, &errs)
+	if got := len(eventsOf(t, torn)); code != exitPartial || got == 0 || got >= n || !strings.Contains(errs.String(), "unexpected EOF") {
+		t.Errorf("a torn copy: exit code %d, %d of %d events: %s", code, got, n, errs.String())
+	}
+}
+
+// An import that was cut short is not taken for a whole one, nor doubled.
+func TestImportCutShort(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "case")
+	log := filepath.Join(t.TempDir(), "PR-PORTS-05-07-6-13-44-4.log")
+	if err := os.WriteFile(log, []byte("05/7/6,1:2:3,TCP,80,0.0.0.0,,0.0.0.0,7,a.exe,<X>\n"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	runOK(t, "import", "--dir", dir, log)
+	path := filepath.Join(dir, ledgerName)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begun, _, _ := strings.Cut(string(b), "\n")
+	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o640 {
+		t.Errorf("mode %v, %v", st.Mode(), err)
+	}
+	for name, tt := range map[string]struct{ ledger, want string }{
+		"cut short":  {begun + "\n", "the last import was cut short: remove " + dir},
+		"not a list": {"hello\n", "not a list of imports"},
+	} {
+		if err := os.WriteFile(path, []byte(tt.ledger), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		var out, errs strings.Builder
+		if code := Run(context.Background(), []string{"import", "--dir", dir, log}, nil, &out, &errs); code != exitFailed || !strings.Contains(errs.String(), tt.want) {
+			t.Errorf("%s: exit code %d: %s", name, code, errs.String())
+		}
+	}
+	// A recorder's own record is not added to.
+	record, _ := historyRecord(t, 1, 10)
+	var out, errs strings.Builder
+	if code := Run(context.Background(), []string{"import", "--dir", record, log}, nil, &out, &errs); code != exitUsage || !strings.Contains(errs.String(), "is a recorder's record") {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
+
+// An interrupted import says so, and leaves nothing that passes for a whole one.
+func TestImportInterrupted(t *testing.T) {
+	record, _ := historyRecord(t, 5, 3000)
+	log, dir := filepath.Join(t.TempDir(), "conn.log"), filepath.Join(t.TempDir(), "case")
+	runOK(t, "export", "--dir", record, "--format", "zeek", "-o", log)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	var out, errs strings.Builder
+	if code := Run(ctx, []string{"import", "--dir", dir, log}, nil, &out, &errs); code != exitFailed {
+		t.Errorf("exit code %d: %s", code, errs.String())
+	}
+}
