@@ -236,3 +236,50 @@ func TestImportInterrupted(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, errs.String())
 	}
 }
+
+// Pipes are read once, and links followed; a log that belongs before others is
+// told to stand after them.
+func TestImportFrom(t *testing.T) {
+	dir := t.TempDir()
+	logs, link, back := filepath.Join(dir, "logs"), filepath.Join(dir, "link"), filepath.Join(dir, "back")
+	row := func(year string) string {
+		return year + "/7/6,1:2:3,TCP,80,0.0.0.0,,0.0.0.0,7,a.exe,<X>\n"
+	}
+	if err := os.MkdirAll(filepath.Join(logs, "deep"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(logs, "deep", "PR-PORTS-05-07-6-13-44-4.log"), []byte(row("2005")), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(logs, link); err != nil {
+		t.Skip(err) // Windows asks for a privilege
+	}
+	runOK(t, "import", "--dir", back, "--host", "h", link)
+	if n := len(eventsOf(t, back)); n != 1 {
+		t.Errorf("%d events through a link", n)
+	}
+	var out, errs strings.Builder
+	if code := Run(context.Background(), []string{"import", "--dir", back, "-"}, strings.NewReader(row("2004")), &out, &errs); code != exitDone {
+		t.Fatalf("exit code %d: %s", code, errs.String())
+	}
+	if !strings.Contains(errs.String(), "- begins before 2005-07-06 ") || len(eventsOf(t, back)) != 2 {
+		t.Errorf("an older log: %s", errs.String())
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "portreporter-import-*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+	if b, err := os.ReadFile(filepath.Join(back, ledgerName)); err != nil || strings.Count(string(b), `"state":"done"`) != 2 {
+		t.Errorf("ledger %s, %v", b, err)
+	}
+}
+
+func TestSameHost(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{{"WEB1", "web1", true}, {"web1", "web1.corp.example", true}, {"web1.corp", "web1", true}, {"web1.a", "web1.b", false}, {"web1", "web2", false}, {"web1", "", false}} {
+		if got := sameHost(tt.a, tt.b); got != tt.want || sameHost(tt.b, tt.a) != tt.want {
+			t.Errorf("%q and %q: %v", tt.a, tt.b, got)
+		}
+	}
+}

@@ -52,7 +52,7 @@ then 3. docs/EXCHANGE.md tells field by field what becomes of what.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			im := &importer{o: o, stdin: cmd.InOrStdin(), stderr: cmd.ErrOrStderr()}
+			im := &importer{o: o, stdin: cmd.InOrStdin(), stderr: cmd.ErrOrStderr(), shown: time.Now()}
 			defer im.cleanUp()
 			if err := im.run(cmd.Context(), args); err != nil {
 				return fmt.Errorf("import: %w", err)
@@ -102,14 +102,16 @@ type importer struct {
 	ledger *ledger
 	jobs   []*job
 	host   string
-	spool  string // file that stands for standard input
-	told   int    // lines told on stderr
+	spools []string // files that stand for pipes
+	told   int      // lines told on stderr
+	n      uint64   // events read
+	shown  time.Time
 	w      *journal.Writer
 }
 
 func (im *importer) cleanUp() {
-	if im.spool != "" {
-		os.Remove(im.spool)
+	for _, path := range im.spools {
+		os.Remove(path)
 	}
 }
 
@@ -143,12 +145,22 @@ func (im *importer) run(ctx context.Context, args []string) (err error) {
 	if len(im.jobs) == 0 {
 		return nil
 	}
+	before, err := journal.Stat(im.o.dir)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
 	im.w, err = journal.Open(journal.Config{Dir: im.o.dir, HostName: im.host})
 	if err != nil {
 		return err
 	}
 	if err := im.write(ctx); err != nil {
 		return fmt.Errorf("%w: %s holds a part of it: remove it before you import again", err, im.o.dir)
+	}
+	for _, j := range im.jobs {
+		if j.first != 0 && j.first < before.Newest {
+			im.note("%s begins before %s, where the record ended: its events stand after those, so import logs that belong together at once", j.name(), stamp(before.Newest))
+			break
+		}
 	}
 	return nil
 }
@@ -225,7 +237,14 @@ func (im *importer) sourceWords() string {
 	for _, j := range im.jobs {
 		files += len(j.files)
 	}
-	s := im.jobs[0].files[0].base()
+	first := im.jobs[0].files[0]
+	s := first.base()
+	switch {
+	case first.name == "-":
+		s = "standard input"
+	case first.path != first.name: // a pipe
+		s = first.name
+	}
 	if files > 1 {
 		s += fmt.Sprintf(" and %d more", files-1)
 	}
@@ -255,12 +274,24 @@ func (im *importer) events(ctx context.Context) iter.Seq2[*activity.Event, error
 					return
 				}
 				j.count(e)
+				im.progress()
 				if !yield(e, nil) {
 					return
 				}
 			}
 			before = j
 		}
+	}
+}
+
+// progress says how far it is, once a second, to people who wait at a terminal.
+func (im *importer) progress() {
+	if im.n++; im.n%(1<<14) != 0 || terminal(im.stderr) == 0 {
+		return
+	}
+	if now := time.Now(); now.Sub(im.shown) >= time.Second {
+		im.shown = now
+		fmt.Fprintf(im.stderr, "\rread %s ", count(im.n, "event"))
 	}
 }
 

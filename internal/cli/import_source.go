@@ -141,21 +141,19 @@ func (im *importer) find(ctx context.Context, args []string) (all []*source, err
 func (im *importer) candidates(args []string) iter.Seq2[*source, error] {
 	return func(yield func(*source, error) bool) {
 		for _, a := range args {
-			if a == "-" {
-				path, err := im.spoolStdin()
-				if !yield(&source{path: path, name: "-"}, err) {
-					return
-				}
-				continue
-			}
 			st, err := os.Stat(a)
-			if err != nil || !st.IsDir() {
-				if !yield(&source{path: a, name: a}, err) {
+			if a == "-" || err != nil || !st.IsDir() {
+				path := a
+				if a == "-" || err == nil && !st.Mode().IsRegular() {
+					path, err = im.spool(a)
+				}
+				if !yield(&source{path: path, name: a}, err) {
 					return
 				}
 				continue
 			}
-			err = filepath.WalkDir(a, func(path string, d fs.DirEntry, err error) error {
+			// With its separator, a link to a directory is walked too.
+			err = filepath.WalkDir(a+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
 				if err == nil && d.Type().IsRegular() && im.looksLike(d.Name()) && !yield(&source{path: path, name: path, found: true}, nil) {
 					return fs.SkipAll
 				}
@@ -168,18 +166,25 @@ func (im *importer) candidates(args []string) iter.Seq2[*source, error] {
 	}
 }
 
-// spoolStdin copies standard input to a file: it is read more than once.
-func (im *importer) spoolStdin() (path string, err error) {
-	if im.spool != "" {
-		return "", usagef("standard input is named twice")
+// spool copies what can be read once only, standard input or a pipe, to a file:
+// it is read more than once.
+func (im *importer) spool(name string) (path string, err error) {
+	in := im.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		in = f
 	}
 	f, err := os.CreateTemp("", "portreporter-import-*")
 	if err != nil {
 		return "", err
 	}
-	im.spool = f.Name()
-	_, err = io.Copy(f, im.stdin)
-	return im.spool, errors.Join(err, f.Close())
+	im.spools = append(im.spools, f.Name())
+	_, err = io.Copy(f, in)
+	return f.Name(), errors.Join(err, f.Close())
 }
 
 // looksLike tells by a file's name whether it is a log of the wanted format.
@@ -345,7 +350,7 @@ func (im *importer) chooseHost(jobs []*job) ([]*job, error) {
 	im.host = im.o.host
 	var hosts []string
 	for _, j := range jobs {
-		if j.host != "" && !slices.ContainsFunc(hosts, func(h string) bool { return strings.EqualFold(h, j.host) }) {
+		if j.host != "" && !slices.ContainsFunc(hosts, func(h string) bool { return sameHost(h, j.host) }) {
 			hosts = append(hosts, j.host)
 		}
 	}
@@ -358,16 +363,23 @@ func (im *importer) chooseHost(jobs []*job) ([]*job, error) {
 	case im.host == "":
 		im.host = of
 	}
-	if of != "" && !strings.EqualFold(of, im.host) {
+	if of != "" && !sameHost(of, im.host) {
 		return nil, usagef("%s is the record of %s, and these are logs of %s: import them into another directory", im.o.dir, of, im.host)
 	}
 	return slices.DeleteFunc(jobs, func(j *job) bool {
-		other := j.host != "" && !strings.EqualFold(j.host, im.host)
+		other := j.host != "" && !sameHost(j.host, im.host)
 		if other {
 			im.note("%s is of %s, and left out", j.name(), j.host)
 		}
 		return other
 	}), nil
+}
+
+// sameHost compares names of hosts, of which one may be without its domain.
+func sameHost(a, b string) bool {
+	shortA, _, _ := strings.Cut(a, ".")
+	shortB, _, _ := strings.Cut(b, ".")
+	return strings.EqualFold(a, b) || strings.EqualFold(a, shortB) || strings.EqualFold(shortA, b)
 }
 
 // zone is the location of a set's times: what was asked for, else what one of its
@@ -434,7 +446,7 @@ func (im *importer) read(j *job) iter.Seq[*activity.Event] {
 		if inputs[0] == nil {
 			return
 		}
-		opt := foreign.Options{Host: im.host, Origin: origin, Local: im.o.nets, Skipped: &j.Skipped}
+		opt := foreign.Options{Host: cmp.Or(j.host, im.host), Origin: origin, Local: im.o.nets, Skipped: &j.Skipped}
 		for e, err := range foreign.Events(j.format, inputs[0], opt) {
 			if err != nil {
 				im.tell(j, j.files[0].name, err)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 	"net/netip"
+	"strconv"
 	"time"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -196,7 +197,7 @@ func (r *setReader) ports(in, details io.Reader) {
 // logs lost lines.
 func (r *setReader) record(rec *Record, s *Section) {
 	if s != nil && (s.PIDKnown != rec.PIDKnown || s.PID != rec.PID) {
-		r.fail(LogPIDs, &LineError{Line: s.Line, Text: lineNumber, Err: errOtherProcess})
+		r.fail(LogPIDs, &LineError{Line: s.Line, Text: lineNumber + strconv.FormatUint(s.Number, 10), Err: errOtherProcess})
 		s = nil
 	}
 	e := &r.event

@@ -121,7 +121,7 @@ func TestSet(t *testing.T) {
 	}
 	// The fixtures' second section is another process's than the second line.
 	wantErrs := []string{
-		`line 57: the section is of another process than the line of PR-PORTS with its number: "Log number: "`,
+		`line 57: the section is of another process than the line of PR-PORTS with its number: "Log number: 2"`,
 	}
 	if d := cmp.Diff(wantErrs, got.errs); d != "" {
 		t.Errorf("errors: -want +got\n%s", d)
