@@ -252,7 +252,7 @@ func TestImportFrom(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink(logs, link); err != nil {
-		t.Skip(err) // Windows asks for a privilege
+		link = logs // Windows asks for a privilege
 	}
 	runOK(t, "import", "--dir", back, "--host", "h", link)
 	if n := len(eventsOf(t, back)); n != 1 {
