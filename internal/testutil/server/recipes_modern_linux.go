@@ -91,10 +91,13 @@ disable spoolss = yes
 func databases() map[string]Recipe {
 	return map[string]Recipe{
 		"mariadbd": {
-			Program: "mariadbd", Args: []string{"--no-defaults", "--user=mysql", "--datadir={dir}/data", "--socket={dir}/socket", "--max-connect-errors=3"},
-			Prepare: []string{"mariadb-install-db --no-defaults --user=mysql --skip-test-db --datadir={dir}/data --auth-root-authentication-method=normal"},
-			Owner:   "mysql",
-			TCP:     []uint16{3306},
+			Program: "mariadbd", Args: []string{"--no-defaults", "--user=mysql", "--datadir={dir}/data", "--socket={dir}/socket", "--max-connect-errors=3", "--init-file={dir}/init.sql"},
+			Prepare: []string{"mariadb-install-db --no-defaults --user=mysql --skip-test-db --datadir={dir}/data --auth-root-authentication-method=normal",
+				"mount --bind {dir}/hosts /etc/hosts"}, // it counts errors of hosts only whose names it finds
+			Files: map[string]string{"hosts": "127.0.0.1 localhost\n192.0.2.1 one.example.test\n192.0.2.2 two.example.test\n",
+				"init.sql": "create user 'shop'@'%' identified by 'secret';\n"},
+			Owner: "mysql",
+			TCP:   []uint16{3306},
 		},
 		"postgres": {
 			Program: "setpriv", Args: []string{"--reuid", "postgres", "--regid", "postgres", "--clear-groups", "{dir}/bin/postgres", "-D", "{dir}/data",
