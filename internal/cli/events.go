@@ -57,7 +57,7 @@ with why (docs/INTEREST.md).`,
 			}
 			p := newEventStream(cmd.OutOrStdout(), f, hostOf(cfg.Dir))
 			if only.on() {
-				if err := p.onlyInterest(cmd.Context(), cfg, follow, only.least, cmd.ErrOrStderr()); err != nil {
+				if err := p.onlyInterest(cmd.Context(), cfg, x, follow, only.least, cmd.ErrOrStderr()); err != nil {
 					return err
 				}
 			}
@@ -114,13 +114,13 @@ func hostOf(dir string) string {
 }
 
 // onlyInterest leaves out the events that no rule is about.
-func (s *eventStream) onlyInterest(ctx context.Context, cfg Config, follow bool, least activity.Severity, stderr io.Writer) (err error) {
+func (s *eventStream) onlyInterest(ctx context.Context, cfg Config, x *filter.Expr, follow bool, least activity.Severity, stderr io.Writer) (err error) {
 	var loaded *rules
 	if s.interest, loaded, err = newFindings(ctx, "events", cfg, least, stderr); err != nil {
 		return err
 	}
 	if r, err := journal.OpenReader(cfg.Dir); err == nil && !follow {
-		s.interest.over(r, loaded.set)
+		s.interest.over(r, loaded.set, x)
 	}
 	if s.csv != nil {
 		s.csv.Interest(func(*activity.Event) []activity.Finding { return s.found })

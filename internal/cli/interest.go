@@ -275,7 +275,7 @@ func testRules(ctx context.Context, cfg Config, x *filter.Expr, asJSON bool, out
 	if err != nil {
 		return err
 	}
-	f.over(r, loaded.set)
+	f.over(r, loaded.set, x)
 	counts := map[string]*tried{}
 	var rows []*tried
 	for _, rule := range loaded.set.Rules() {

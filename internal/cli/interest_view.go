@@ -89,7 +89,7 @@ type history struct {
 
 // The most ports whose listeners are read, each in a few milliseconds. A record
 // with more of them, of a test machine, is judged as it comes.
-const maxHistories = 512
+const maxHistories = 128
 
 // knows reports whether e is a listener to ask of: one that this host alone can
 // reach is not wider than any. A nil history knows nothing.
@@ -175,8 +175,12 @@ func newFindings(ctx context.Context, command string, cfg Config, least activity
 	return f, r, nil
 }
 
-// over has the findings know the past of listeners in the record.
-func (f *findings) over(r *journal.Reader, set *interest.Set) {
+// over has the findings know the past of listeners in the record, where x leaves
+// out any of it; nil leaves out nothing.
+func (f *findings) over(r *journal.Reader, set *interest.Set, x *filter.Expr) {
+	if x == nil {
+		return
+	}
 	f.history = &history{journal: r, set: set, ports: map[uint16]map[eventKey][]activity.Finding{}}
 }
 

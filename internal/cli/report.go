@@ -194,7 +194,7 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	if err != nil {
 		return err
 	}
-	found.over(r, loaded.set)
+	found.over(r, loaded.set, x)
 	opt.Findings = func(e *activity.Event, buf []activity.Finding) []activity.Finding { return append(buf, found.of(e)...) }
 	if f.resolve {
 		opt.HostOf = func(addrs []netip.Addr) []string { return hostNames(ctx, addrs) }
