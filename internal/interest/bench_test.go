@@ -85,3 +85,23 @@ func benchmark(b *testing.B, m *Matcher) {
 		found = m.Event(&events[i%len(events)], found[:0])
 	}
 }
+
+// BenchmarkSigma is the cost of as many Sigma rules as are published for this
+// category, in their shape.
+func BenchmarkSigma(b *testing.B) {
+	build := NewBuilder(testOptions())
+	for i := range 56 {
+		detection := fmt.Sprintf("selection:\n  Initiated: 'true'\n  Image|endswith: ['\\tool%d.exe', '/tool%d']\nfilter_main_local:\n  DestinationIp|cidr: [10.0.0.0/8, 127.0.0.0/8]\ncondition: selection and not 1 of filter_main_*", i, i)
+		switch i % 3 {
+		case 1:
+			detection = fmt.Sprintf("selection:\n  DestinationPort: %d\nfilter:\n  Image|startswith: C:\\Windows\\\ncondition: selection and not filter", 20000+i)
+		case 2:
+			detection = fmt.Sprintf("selection:\n  DestinationHostname|contains: evil%d.example\ncondition: selection", i)
+		}
+		text := strings.Replace(sigmaRuleText(detection), "id: 11111111", fmt.Sprintf("id: %08d", i), 1)
+		if err := build.AddSigma(fmt.Sprint(i), []byte(text)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	benchmark(b, built(b, build).Matcher())
+}

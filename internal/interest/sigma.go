@@ -239,7 +239,7 @@ func (p *sigmaParser) group(n *yaml.Node) (*sigmaNode, error) {
 		if err := p.count(n); err != nil {
 			return nil, err
 		}
-		t := &sigmaTest{field: sigmaKeyword, patterns: []sigmaPattern{newSigmaPattern("*"+n.Value+"*", false)}}
+		t := &sigmaTest{field: sigmaKeyword, patterns: []sigmaPattern{newSigmaPattern(n.Value, false).within(true, true)}}
 		return &sigmaNode{op: sigmaLeaf, test: t}, nil
 	}
 	return nil, p.errorAt(n, "a group is a map or a list")

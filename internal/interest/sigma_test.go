@@ -113,7 +113,14 @@ func TestSigma(t *testing.T) {
 		{"a:\n  DestinationPort: 443\nb:\n  DestinationPort: 444\ncondition:\n  - b\n  - a", win, true},
 		{"sel:\n  Image: 'C:\\Windows\\\\*\\rundll32.exe'\ncondition: sel", win, true},
 		{"sel:\n  Image: 'C:\\Windows\\System32\\rundll??.exe'\ncondition: sel", win, true},
-		{"sel:\n  Image|contains: '\\*'\ncondition: sel", win, false}, // a star that is meant
+		{"sel:\n  Image|contains: '\\*'\ncondition: sel", win, false},          // a star that is meant
+		{"sel:\n  Image|startswith: C:\\Windows\\\ncondition: sel", win, true}, // the last backslash is one
+		{"sel:\n  Image|contains: ':\\Windows\\'\ncondition: sel", win, true},
+		{"sel:\n  Image|contains: ':\\Windows\\*'\ncondition: sel", win, false},
+		{"sel:\n  - ':\\Windows\\'\ncondition: sel", win, true},
+		{"sel:\n  Image|endswith: '\\rundll*.exe'\ncondition: sel", win, true},
+		{"sel:\n  DestinationPort|contains: '44'\n  DestinationPort|re: '^4[0-9]{2}$'\ncondition: sel", win, true},
+		{"sel:\n  DestinationIp|startswith: ['172.16.', '203.0.']\ncondition: sel", win, true},
 		{"sel:\n  EventID: 3\ncondition: sel", win, true},
 		{"sel:\n  DestinationPort: 443\ncondition: sel", event(activity.KindClose, "10.0.0.1:50000", "203.0.113.7:443", ""), false}, // Sysmon tells no end
 		{"sel:\n  DestinationPort: 22\ncondition: not sel", event(activity.KindListen, "10.0.0.1:50000", "", ""), false},

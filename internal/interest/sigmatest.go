@@ -86,17 +86,17 @@ func nearestField(name string) (near []string) {
 
 // value adds one value to a test.
 func (p *sigmaParser) value(t *sigmaTest, key *yaml.Node, mods []string, v *yaml.Node) error {
-	before, after, cased, dashes := "", "", false, false
+	before, after, cased, dashes := false, false, false, false
 	text := v.Value
 	for _, m := range mods {
 		switch m {
 		case "":
 		case "contains":
-			before, after = "*", "*"
+			before, after = true, true
 		case "startswith":
-			after = "*"
+			after = true
 		case "endswith":
-			before = "*"
+			before = true
 		case "all":
 			t.all = true
 		case "cased":
@@ -120,7 +120,7 @@ func (p *sigmaParser) value(t *sigmaTest, key *yaml.Node, mods []string, v *yaml
 		return nil
 	}
 	for _, s := range dashed(text, dashes) {
-		t.patterns = append(t.patterns, newSigmaPattern(before+s+after, cased))
+		t.patterns = append(t.patterns, newSigmaPattern(s, cased).within(before, after))
 	}
 	return nil
 }
@@ -320,6 +320,18 @@ func newSigmaPattern(s string, cased bool) sigmaPattern {
 			p.elems = append(p.elems, r)
 		}
 		s = s[n:]
+	}
+	return p
+}
+
+// within lets anything stand before or after. It is not written as a star in the
+// text: that may end in a backslash, as directories do.
+func (p sigmaPattern) within(before, after bool) sigmaPattern {
+	if before {
+		p.elems = append([]rune{anyRun}, p.elems...)
+	}
+	if after {
+		p.elems = append(p.elems, anyRun)
 	}
 	return p
 }
