@@ -92,6 +92,7 @@ type Evidence struct {
 	ICMPCode uint8      //
 	From     netip.Addr // who sent the ICMP error: the target, a router or a firewall
 	Tries    int        // how often it was asked
+	Limited  bool       // UDP silence from a host that limits its ICMP errors: unproven
 	RTT      time.Duration
 	Err      error // LocalFail: why
 }
@@ -110,7 +111,7 @@ type Result struct {
 // Answer is what a service said of itself. Its texts are the peer's, raw: they
 // are to be escaped where they are shown.
 type Answer struct {
-	Protocol string  // "dns", "ssh": the Prober's
+	Protocol string  // "dns", "ssh": the Prober's; "" nobody understood what is in Raw
 	Summary  string  // the gist in one line: "OpenSSH 9.2p1 Debian-2", "REFUSED, 9.18.49"
 	Fields   []Field // all of it, in the protocol's order
 	Raw      []byte  // the first bytes as received, at most 4 KiB; nil where they say nothing to people
