@@ -26,6 +26,8 @@ type path struct {
 	rttvar time.Duration
 	lanes  [2]lane // TCP, UDP
 	active bool    // in scan.active
+
+	guessed int // silent UDP ports of which all that is likely was asked
 }
 
 func newPath(addr netip.Addr) *path {

@@ -290,10 +290,10 @@ func (w *epoll) poll(until time.Time, each func(event)) error {
 		switch fd := int(ev.Fd); fd {
 		case w.waker:
 			_, _ = unix.Read(fd, w.buf[:8]) // it counts wakes; one is enough
-		case w.udp[0], w.udp[1]:
-			w.replies(fd)
 		default:
-			if fd < len(w.tries) && w.tries[fd] != nil {
+			if fd == w.udp[0] || fd == w.udp[1] {
+				w.replies(fd)
+			} else if fd < len(w.tries) && w.tries[fd] != nil {
 				w.settle(fd, ev.Events)
 			}
 		}
@@ -324,13 +324,41 @@ func (w *epoll) replies(fd int) {
 		_, from, err := unix.Recvfrom(fd, w.buf[:], unix.MSG_DONTWAIT)
 		switch err {
 		case nil:
-			w.ready = append(w.ready, event{udp: addrPort(from), sock: noSock, sign: Reply, at: time.Now()})
+			e := event{udp: addrPort(from), sock: noSock, sign: Reply, at: time.Now()}
+			if e.udp.Port() == name(fd).Port() && local(e.udp.Addr()) {
+				e.sign = NoSign // our own datagram, come to itself
+				defer w.retire(fd)
+			}
+			w.ready = append(w.ready, e)
 		case unix.EAGAIN:
 			return
 		default: // an error that a datagram of ours met
 			w.drain(fd)
 		}
 	}
+}
+
+// retire closes a UDP socket that is in the way of a question about its own port:
+// another one, of another port, asks from now on. What others met is told first:
+// a local answer comes at once.
+func (w *epoll) retire(fd int) {
+	for i, u := range w.udp {
+		if u == fd {
+			w.drain(fd)
+			w.udp[i] = -1
+			unix.Close(fd)
+		}
+	}
+}
+
+// local says whether an address is this host's: whether a socket can have it.
+func local(a netip.Addr) bool {
+	c, err := net.ListenUDP("udp", &net.UDPAddr{IP: a.AsSlice()})
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
 }
 
 // settle finds out what became of a try. Connecting a failed socket again returns
