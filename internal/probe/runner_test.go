@@ -121,4 +121,3 @@ func listenAndClose(t *testing.T) uint16 {
 	defer l.Close()
 	return l.Addr().(*net.TCPAddr).AddrPort().Port()
 }
-

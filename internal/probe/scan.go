@@ -401,6 +401,9 @@ func (s *scan) deadline(now time.Time) (at time.Time) {
 		}
 	}
 	for _, p := range s.active {
+		if p.idle() {
+			return now // it has failed at once; expire takes it away
+		}
 		for i := range p.lanes {
 			l := &p.lanes[i]
 			for !l.flight.empty() && !l.flight.front().live() {
