@@ -3,6 +3,7 @@ package all
 
 import (
 	"github.com/portreporter/portreporter/internal/probe"
+	"github.com/portreporter/portreporter/internal/probe/dns"
 	"github.com/portreporter/portreporter/internal/probe/ftp"
 	"github.com/portreporter/portreporter/internal/probe/imap"
 	"github.com/portreporter/portreporter/internal/probe/ldap"
@@ -14,6 +15,7 @@ import (
 // Probers are all of them, by name.
 func Probers() []probe.Prober {
 	return []probe.Prober{
+		dns.Prober{},
 		ftp.Prober{},
 		imap.Prober{},
 		ldap.Prober{},

@@ -19,7 +19,7 @@ func recipes() map[string]Recipe {
 func classic() map[string]Recipe {
 	return map[string]Recipe{
 		"named": {
-			Program: "named", Args: []string{"-f", "-u", "bind", "-c", "{dir}/named.conf"}, Owner: "bind",
+			Program: "named", Args: []string{"-g", "-u", "bind", "-c", "{dir}/named.conf"}, Owner: "bind", Log: " running\n",
 			Files: map[string]string{"named.conf": `options {
 	directory "{dir}"; pid-file "{dir}/named.pid"; session-keyfile "{dir}/session.key";
 	listen-on { any; }; listen-on-v6 { any; }; recursion no; server-id "ns1.example.test";

@@ -32,6 +32,7 @@ type Recipe struct {
 	Prepare []string          // commands for a shell in {dir}, in the server's namespaces, before it
 	TCP     []uint16          // it is up when all of these are bound
 	UDP     []uint16          //
+	Log     string            // and has printed this, for a server that binds before it can answer
 }
 
 // Server runs until the test ends.
@@ -148,7 +149,7 @@ func (s *Server) start(t testing.TB, c *exec.Cmd, r Recipe) {
 	defer cancel()
 	poll := time.NewTicker(5 * time.Millisecond)
 	defer poll.Stop()
-	for !s.bound(c.Process.Pid, r) {
+	for !s.up(c.Process.Pid, r) {
 		select {
 		case <-poll.C:
 		case <-ended:
@@ -159,10 +160,14 @@ func (s *Server) start(t testing.TB, c *exec.Cmd, r Recipe) {
 	}
 }
 
-// bound says whether all ports of r are taken, as the server's namespace tells.
-func (s *Server) bound(pid int, r Recipe) bool {
+// up says whether all ports of r are taken, as the server's namespace tells, and
+// its word is in the log.
+func (s *Server) up(pid int, r Recipe) bool {
 	const listen, any = "0A", ""
-	return hasPorts(pid, "tcp", r.TCP, listen) && hasPorts(pid, "udp", r.UDP, any)
+	if !hasPorts(pid, "tcp", r.TCP, listen) || !hasPorts(pid, "udp", r.UDP, any) {
+		return false
+	}
+	return r.Log == "" || bytes.Contains(tail(filepath.Join(s.Dir, "log")), []byte(r.Log))
 }
 
 // hasPorts looks for the ports in /proc/PID/net/tcp and its like (proc(5)):

@@ -73,11 +73,14 @@ s = socket.socket(socket.AF_INET, socket.SOCK_STREAM); s.bind((sys.argv[1], 7));
 subprocess.Popen(["sleep", "600"], start_new_session=True)
 u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 open(os.environ["WHERE"] + "/sub/" + open("made").read(), "w").write("{dir}")
-u.bind((sys.argv[1], 7)); u.recv(1)
+u.bind((sys.argv[1], 7)); os.mkdir("up"); print("ready now", flush=True); u.recv(1)
 `},
 			Prepare: []string{"printf {addr} >made"},
-			TCP:     []uint16{7}, UDP: []uint16{7},
+			TCP:     []uint16{7}, UDP: []uint16{7}, Log: "ready now",
 		})
+		if _, err := os.Stat(s.Dir + "/up"); err != nil {
+			t.Errorf("not waited for what it prints: %v", err)
+		}
 		if b, err := os.ReadFile(s.Dir + "/sub/127.0.0.1"); err != nil || string(b) != s.Dir {
 			t.Errorf("file %q, %v", b, err)
 		}
