@@ -119,6 +119,11 @@ func export(ctx context.Context, cfg Config, o exportOptions, x *filter.Expr, st
 	}
 	unreadable, left := 0, uint64(0)
 	events := readable("export", r.Events(ctx, query(x)), &unreadable, stderr)
+	if o.output != "" {
+		p := newProgress(stderr, "wrote")
+		events = watched(events, p)
+		defer p.done()
+	}
 	if o.isDir() {
 		left, err = exportSet(o, r, cfg, events)
 	} else {
@@ -138,6 +143,17 @@ func export(ctx context.Context, cfg Config, o exportOptions, x *filter.Expr, st
 	}
 	q := query(x)
 	return tellGaps(ctx, "export", cfg, r, q.From, q.To, unreadable, o.complete, stderr)
+}
+
+// watched tells p of each event.
+func watched(events iter.Seq2[*activity.Event, error], p *progress) iter.Seq2[*activity.Event, error] {
+	return func(yield func(*activity.Event, error) bool) {
+		for e, err := range events {
+			if p.step(); !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // drain writes all events, and counts those that the format has no place for.

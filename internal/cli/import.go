@@ -52,9 +52,11 @@ then 3. docs/EXCHANGE.md tells field by field what becomes of what.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			im := &importer{o: o, stdin: cmd.InOrStdin(), stderr: cmd.ErrOrStderr(), shown: time.Now()}
+			im := &importer{o: o, stdin: cmd.InOrStdin(), stderr: cmd.ErrOrStderr(), progress: newProgress(cmd.ErrOrStderr(), "read")}
 			defer im.cleanUp()
-			if err := im.run(cmd.Context(), args); err != nil {
+			err := im.run(cmd.Context(), args)
+			im.progress.done()
+			if err != nil {
 				return fmt.Errorf("import: %w", err)
 			}
 			return im.summary(cmd.OutOrStdout())
@@ -104,9 +106,9 @@ type importer struct {
 	host   string
 	spools []string // files that stand for pipes
 	told   int      // lines told on stderr
-	n      uint64   // events read
-	shown  time.Time
-	w      *journal.Writer
+
+	progress *progress
+	w        *journal.Writer
 }
 
 func (im *importer) cleanUp() {
@@ -116,6 +118,7 @@ func (im *importer) cleanUp() {
 }
 
 func (im *importer) note(format string, args ...any) {
+	im.progress.done()
 	fmt.Fprintf(im.stderr, "portreporter: import: %s\n", oneLine(fmt.Sprintf(format, args...)))
 }
 
@@ -274,24 +277,13 @@ func (im *importer) events(ctx context.Context) iter.Seq2[*activity.Event, error
 					return
 				}
 				j.count(e)
-				im.progress()
+				im.progress.step()
 				if !yield(e, nil) {
 					return
 				}
 			}
 			before = j
 		}
-	}
-}
-
-// progress says how far it is, once a second, to people who wait at a terminal.
-func (im *importer) progress() {
-	if im.n++; im.n%(1<<14) != 0 || terminal(im.stderr) == 0 {
-		return
-	}
-	if now := time.Now(); now.Sub(im.shown) >= time.Second {
-		im.shown = now
-		fmt.Fprintf(im.stderr, "\rread %s ", count(im.n, "event"))
 	}
 }
 

@@ -201,3 +201,28 @@ func diff(t *testing.T, what string, want, got []string) {
 		t.Errorf("%s: -want +got\n%s", what, d)
 	}
 }
+
+// Whatever a file holds, opening and reading it ends, and what is stored plainly
+// comes through as it is.
+func FuzzOpen(f *testing.F) {
+	gz, zst := compressed(f, "Port Reporter Version 1.01\n")
+	for _, b := range [][]byte{gz, zst, gz[:9], zst[:7], []byte("plain\n"), []byte("\xff\xfea\x00"), []byte("a\x00b\x00"), []byte("\x00a"), {}} {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		in, err := Open(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		defer in.Close()
+		head, _ := in.Head()
+		head = bytes.Clone(head)
+		got, err := io.ReadAll(io.LimitReader(in, 1<<22)) // a bomb may say more
+		if err == nil && !bytes.HasPrefix(got, head) {
+			t.Fatalf("head %q of %q", head, got)
+		}
+		if len(b) > 0 && b[0] >= ' ' && b[0] < 0x7f && !bytes.Contains(b, []byte{0}) && !bytes.Equal(got, b) {
+			t.Fatalf("%q reads as %q", b, got)
+		}
+	})
+}

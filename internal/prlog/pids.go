@@ -58,7 +58,10 @@ type Initial struct {
 	Continues string // the log whose mappings these are, when this one has none
 }
 
-// maxRead bounds the rows of one table, and the modules of one process.
+// maxRead bounds the rows of one table, and the modules of one process; and of
+// PR-INITIAL, which is held as a whole, the processes and modules in all. A
+// machine has no more than a few thousand of the former, each with a hundred of
+// the latter.
 const maxRead = 1 << 20
 
 // ReadPIDs reads a PR-PIDS log to its end. Errors are as in ReadPorts; the
@@ -90,14 +93,17 @@ func ReadInitial(r io.Reader, opt ReadOptions) (*Initial, error) {
 	p.initial = &Initial{}
 	p.section = &Section{} // takes the table at the top
 	var errs []error
+	held := 0 // processes, modules and rows
 	for first := true; ; {
 		s, err := p.next()
 		if s != nil {
 			if first {
 				first = false
 				p.initial.Mappings = s.Mappings
-			} else {
+			} else if held += 1 + len(s.Modules) + len(s.Mappings); held <= maxRead {
 				p.initial.Processes = append(p.initial.Processes, *s)
+			} else if err == nil {
+				err = lineError(s.Line, nil, errors.New("too many processes and modules"))
 			}
 		}
 		if err == nil || concernsLine(err) && len(errs) >= most {

@@ -393,3 +393,22 @@ func BenchmarkReadPIDs(b *testing.B) {
 		}
 	}
 }
+
+// A PR-INITIAL without end is held up to a bound, and the rest told.
+func TestReadInitialBounded(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("Port Reporter Version 1.01 Log File\n\nService initialization log\n\n")
+	const processes, each = 30, 40000
+	for i := range processes {
+		fmt.Fprintf(&b, "Process ID: %d (a.exe)\n\nLoaded modules:\n", i+1)
+		b.WriteString(strings.Repeat("a.dll (0x1000)\n", each))
+	}
+	log, err := ReadInitial(strings.NewReader(b.String()), ReadOptions{})
+	var line *LineError
+	if !errors.As(err, &line) || !strings.Contains(err.Error(), "too many processes and modules") {
+		t.Errorf("error %v", err)
+	}
+	if n := len(log.Processes); n == 0 || n > maxRead/each {
+		t.Errorf("%d processes are held", n)
+	}
+}
