@@ -284,6 +284,8 @@ func (s *storyteller) process(name string, ws []string) (err error) {
 			p.Container.Image = value
 		case "args":
 			p.Args = append(p.Args, value)
+		case "longarg":
+			p.Args = append(p.Args, strings.Repeat(value, 64<<10))
 		case "sha256":
 			p.ExeSHA256 = value
 		case "package":

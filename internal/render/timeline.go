@@ -245,11 +245,12 @@ func (tl Timeline) more(b []byte, t *Text, e *analyse.Entry) []byte {
 	b = t.command(b, known(e.Process))
 	for i, p := range e.Others {
 		b = append(b, [2]string{"    also held by ", ", "}[min(i, 1)]...)
-		b = append(appendName(b, known(p)), '[')
-		if p != nil {
-			b = strconv.AppendUint(b, uint64(p.Key.PID), 10)
+		if p = known(p); p == nil {
+			b = append(b, "unknown"...)
+		} else {
+			b = append(appendName(b, p), '[')
+			b = append(strconv.AppendUint(b, uint64(p.Key.PID), 10), ']')
 		}
-		b = append(b, ']')
 		if i == len(e.Others)-1 {
 			b = append(b, '\n')
 		}
