@@ -103,7 +103,7 @@ func (h *history) process() *activity.Process {
 	h.pid++
 	name := []string{"nginx", "sshd", "curl", "a\x1b[31m\nb"}[h.rnd.IntN(4)]
 	k := activity.ProcessKey{PID: h.pid, Start: uint64(h.now)}
-	return &activity.Process{ID: activity.MakeProcessID([]byte{byte(h.boot)}, k, 0), Key: k, Name: name, Exe: "/usr/bin/" + name, User: "root", LoginUID: activity.NoID}
+	return &activity.Process{ID: activity.MakeProcessID([]byte{byte(h.boot)}, k, 0), Key: k, Start: h.now, Name: name, Exe: "/usr/bin/" + name, User: "root", LoginUID: activity.NoID}
 }
 
 func (h *history) record(e *activity.Event) {
@@ -202,6 +202,11 @@ func (h *history) start() {
 		h.now += 1e5
 		e := n.event(activity.KindSnapshot, h.now)
 		e.Provenance, n.seen = activity.Snapshotted, true
+		found := *e.Process // whose start is known to the tick, and its number so is another
+		found.Key.Start -= found.Key.Start % tick
+		found.Start -= found.Start % int64(tick)
+		found.ID = activity.MakeProcessID([]byte{byte(h.boot)}, found.Key, 0)
+		e.Process, e.Owner = &found, found.Key
 		h.record(e)
 	}
 	h.runs[len(h.runs)-1].from = begun

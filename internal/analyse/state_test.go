@@ -164,3 +164,29 @@ func TestOpenAtError(t *testing.T) {
 		t.Errorf("the stream's error is not told: %v", err)
 	}
 }
+
+// TestSameProcess: a start that is known to the tick may be of one known to the
+// nanosecond, and two of those are one only if they are equal.
+func TestSameProcess(t *testing.T) {
+	const start = 123_456_789_012
+	key := func(pid uint32, start uint64) activity.ProcessKey {
+		return activity.ProcessKey{PID: pid, Start: start}
+	}
+	for _, tt := range []struct {
+		a, b activity.ProcessKey
+		want bool
+	}{
+		{key(7, start), key(7, start), true},
+		{key(7, start), key(8, start), false},
+		{key(7, start), key(7, start-start%tick), true},
+		{key(7, start-start%tick), key(7, start), true},
+		{key(7, start), key(7, start+1), false},
+		{key(7, start), key(7, start-start%tick+tick), false},
+		{key(7, 0), key(7, 0), true},
+		{key(7, 0), key(7, start), false},
+	} {
+		if got := sameProcess(tt.a, tt.b); got != tt.want {
+			t.Errorf("%v and %v: %v", tt.a, tt.b, got)
+		}
+	}
+}

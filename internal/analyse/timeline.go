@@ -203,7 +203,7 @@ func (t *Timeline) Mend(e *activity.Event) {
 	}
 	k := runKey{t.mending, keyOf(e)}
 	h := t.unended[k]
-	if h == nil || e.Time < h.from.At || e.Kind == activity.KindSnapshot && e.Owner == h.sock.Owner {
+	if h == nil || e.Time < h.from.At || e.Kind == activity.KindSnapshot && sameProcess(e.Owner, h.sock.Owner) {
 		return
 	}
 	switch e.Kind {
@@ -278,6 +278,7 @@ func (e *Entry) by(k activity.ProcessKey) {
 	if k.IsZero() || len(e.seen) >= maxProcesses {
 		return
 	}
+	k.Start /= tick
 	if e.seen == nil {
 		e.seen = map[activity.ProcessKey]struct{}{}
 	}

@@ -186,7 +186,7 @@ func TestTimelineMend(t *testing.T) {
 			}
 			tl := NewTimeline(nil, 0)
 			for _, e := range h.events {
-				if e.Kind == activity.KindRecorderStart || e.Owner == n.owner.Key {
+				if e.Kind == activity.KindRecorderStart || e.Owner.PID == n.owner.Key.PID {
 					tl.Add(e)
 				}
 			}
@@ -196,7 +196,7 @@ func TestTimelineMend(t *testing.T) {
 				if about && cookies != nil && !cookies[e.Socket] {
 					t.Fatalf("seed %d: %d is not among the cookies", seed, e.Socket)
 				}
-				if e.Kind == activity.KindRecorderStart || about && e.Owner != n.owner.Key {
+				if e.Kind == activity.KindRecorderStart || about && e.Owner.PID != n.owner.Key.PID {
 					tl.Mend(e)
 				}
 			}

@@ -2,6 +2,7 @@ package analyse
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -153,7 +154,7 @@ func (t *tracker) begin(k socketKey, h *holding) *holding {
 func (t *tracker) found(e *activity.Event) *holding {
 	k := keyOf(e)
 	if h := t.open[k]; h != nil {
-		if h.sock.Owner == e.Owner {
+		if sameProcess(h.sock.Owner, e.Owner) {
 			h.hold(e)
 			return h
 		}
@@ -259,12 +260,30 @@ func (h *holding) hold(e *activity.Event) {
 	}
 }
 
-// sameAs reports whether a later run's snapshot is of the very socket: the
-// process numbers differ at each boot, and the cookies of one boot do not repeat.
+// sameAs reports whether a later run's snapshot is of the very socket: cookies
+// are given out once while the machine is up, and that it was up all the time is
+// told by the process, which began at one instant by either clock.
 func (h *holding) sameAs(e *activity.Event) bool {
 	p, q := h.sock.Process, e.Process
-	return p != nil && q != nil && p.ID != 0 && p.ID == q.ID && h.sock.Local == e.Local && h.sock.Remote == remoteOf(e) &&
-		h.sock.Proto == e.Proto && h.sock.NetNS == e.NetNS
+	return p != nil && q != nil && sameProcess(h.sock.Owner, e.Owner) && (time.Duration(p.Start)-time.Duration(q.Start)).Abs() < time.Minute &&
+		h.sock.Local == e.Local && h.sock.Remote == remoteOf(e) && h.sock.Proto == e.Proto && h.sock.NetNS == e.NetNS
+}
+
+// tick is what the kernel rounds a process's start down to where it tells it as
+// text (proc(5), starttime).
+const tick = 10 * uint64(time.Millisecond)
+
+// sameProcess reports whether two keys of one boot name one process: a run
+// that found it running knows its start to the tick only, one that saw it start
+// to the nanosecond.
+func sameProcess(a, b activity.ProcessKey) bool {
+	if a.PID != b.PID {
+		return false
+	}
+	if a.Start%tick != 0 && b.Start%tick != 0 {
+		return a.Start == b.Start
+	}
+	return a.Start/tick == b.Start/tick
 }
 
 // socketOf makes the socket that an event opens or finds.

@@ -204,7 +204,7 @@ func (p *past) recall(ctx context.Context, state *analyse.State, q journal.Query
 	}
 	before, err := p.replay(ctx, q, at)
 	for _, b := range before.Sockets {
-		if s := unknown[b.Cookie]; s != nil && s.Owner == b.Owner && s.Local == b.Local {
+		if s := unknown[b.Cookie]; s != nil && s.Owner.PID == b.Owner.PID && s.Local == b.Local {
 			s.Since, s.SinceBoot = b.Since, b.SinceBoot
 		}
 	}
