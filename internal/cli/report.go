@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -261,6 +262,14 @@ func (s *reporting) cover(cfg Config) (gaps []journal.Interval, err error) {
 		if g.Event != nil {
 			s.head.Lost += g.Event.Coverage.LostTotal()
 		}
+	}
+	if q.From == 0 { // else they are gaps
+		for _, i := range spans {
+			if i.State == journal.StateNotRunning {
+				s.head.Gaps = append(s.head.Gaps, render.Gap{From: i.From, To: i.To, Reason: i.Reason, Idle: true})
+			}
+		}
+		slices.SortStableFunc(s.head.Gaps, func(a, b render.Gap) int { return cmp.Compare(a.From, b.From) })
 	}
 	s.covered = recorded(spans)
 	for _, c := range s.covered {
