@@ -54,6 +54,9 @@ func (d *diagnosis) printRecorder(p *lines) {
 	p.line("events", "%s", counted(d.state.Events))
 	p.line("lost", "%s", counted(d.state.Lost))
 	p.line("open", "%s", count(d.state.Sockets, "socket"))
+	if i := d.counts.Interest; i != nil {
+		p.line("interest", "%s, %s", count(uint64(i.Rules), "rule"), count(i.Found, "finding"))
+	}
 }
 
 func (d *diagnosis) printCapture(p *lines) {
@@ -161,6 +164,7 @@ type recorderJSON struct {
 	JournalError   string            `json:"journal_error,omitempty"`
 	JournalDropped map[string]uint64 `json:"journal_dropped,omitempty"`
 	ClassicDropped uint64            `json:"classic_dropped"`
+	Interest       *interestStatus   `json:"interest,omitempty"` // absent: interest.enabled is false
 }
 
 type captureJSON struct {
@@ -203,7 +207,7 @@ func (d *diagnosis) document() diagnosisJSON {
 	if st := d.state; st != nil {
 		j.Recorder = &recorderJSON{PID: d.pid, Version: d.version, Started: st.Started, Events: st.Events, Lost: st.Lost, Sockets: st.Sockets,
 			Processes: st.Processes, Counters: st.Counters, JournalError: d.counts.JournalError, JournalDropped: d.counts.JournalDropped,
-			ClassicDropped: d.counts.ClassicDropped}
+			ClassicDropped: d.counts.ClassicDropped, Interest: d.counts.Interest}
 	}
 	if s := d.record; s != nil {
 		j.Record.Events, j.Record.Bytes, j.Record.Segments = &s.Events, s.Bytes, s.Segments

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -145,6 +147,29 @@ func (d *diagnosis) losses() {
 	}
 	if n := d.counts.ClassicDropped; n > 0 {
 		d.problem("%d entries of the classic logs were left out: they came too fast; the journal has them", n)
+	}
+	d.unwatched()
+}
+
+// unwatched tells what the rules of interest were not asked of, and who was not
+// told what they found.
+func (d *diagnosis) unwatched() {
+	i := d.counts.Interest
+	if i == nil {
+		return
+	}
+	if i.Error != "" {
+		d.problem("%s", i.Error)
+	}
+	if i.Missed > 0 {
+		d.problem("%s not looked at for data of interest: they came too fast; `portreporter events --interest` does", count(i.Missed, "event"))
+	}
+	for _, name := range slices.Sorted(maps.Keys(i.Outlets)) {
+		if o := i.Outlets[name]; o.Failed > 0 {
+			d.problem("%s could not be sent by interest.%s: the recorder's log says why", count(o.Failed, "finding"), name)
+		} else if o.Dropped > 0 {
+			d.note("%s not sent by interest.%s: more than interest.per_minute", count(o.Dropped, "finding"), name)
+		}
 	}
 }
 

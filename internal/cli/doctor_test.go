@@ -19,7 +19,9 @@ func sick() *diagnosis {
 	d := &diagnosis{system: "Debian GNU/Linux 12, Linux 6.1.0 x86_64", pid: 811, version: "0.1.0", dir: "/var/log/portreporter", free: 79_100_000_000,
 		state: &recorder.Status{Started: time.Date(2026, 11, 24, 20, 41, 50, 0, time.UTC), Sockets: 1,
 			Events: map[string]uint64{"accept": 12, "connect": 7}, Lost: map[string]uint64{"accept": 3, "": 2}},
-		counts: status{JournalError: "write: no space left on device", JournalDropped: map[string]uint64{"close": 9}, ClassicDropped: 1},
+		counts: status{JournalError: "write: no space left on device", JournalDropped: map[string]uint64{"close": 9}, ClassicDropped: 1,
+			Interest: &interestStatus{Rules: 17, Found: 1, Missed: 4, Error: "rules of interest: i.toml:1:1: unknown key \"x\"",
+				Outlets: map[string]tally{"webhook": {Sent: 2, Failed: 3}, "syslog": {Sent: 60, Dropped: 5}, "command": {Sent: 1}}}},
 		source: activity.SourceInfo{Tier: activity.TierEBPF, Set: "tracepoint", Detail: "Linux 6.1.0\x1b[31m", Missing: []activity.Kind{activity.KindKnock},
 			Hooks: []activity.Hook{{Name: "tp_btf/a"}, {Name: "fexit/b", Err: "not traceable"}}},
 		rights: rights{Known: true, Held: []string{"CAP_BPF"}, Missing: []string{"CAP_PERFMON"}},
@@ -41,6 +43,7 @@ recorder   running, pid 811, version 0.1.0, since LOCAL
 events     12 accept, 7 connect
 lost       2 unknown, 3 accept
 open       1 socket
+interest   17 rules, 1 finding
 capture    ebpf, hook set tracepoint, Linux 6.1.0 [31m
 rights     missing: CAP_PERFMON
 hooks      1 of 2 attached
@@ -51,14 +54,18 @@ record     /var/log/portreporter
 disk       79.1 GB free
 retention  the record is too short to tell how long the disk will do
 note       hook fexit/b is not attached: not traceable
+note       5 findings not sent by interest.syslog: more than interest.per_minute
 ATTENTION  the record cannot be written: write: no space left on device
 ATTENTION  9 close events could not be written
 ATTENTION  2 unknown events were lost before they could be read: raise capture.ring_bytes
 ATTENTION  3 accept events were lost before they could be read: raise capture.ring_bytes
 ATTENTION  1 entries of the classic logs were left out: they came too fast; the journal has them
+ATTENTION  rules of interest: i.toml:1:1: unknown key "x"
+ATTENTION  4 events not looked at for data of interest: they came too fast; BTportreporter events --interestBT does
+ATTENTION  3 findings could not be sent by interest.webhook: the recorder's log says why
 `
 	d := sick()
-	want = strings.NewReplacer("LOCAL", d.state.Started.Local().Format(time.DateTime), "OLDEST", stamp(d.record.Oldest), "NEWEST", stamp(d.record.Newest)).Replace(want)
+	want = strings.NewReplacer("BT", "`", "LOCAL", d.state.Started.Local().Format(time.DateTime), "OLDEST", stamp(d.record.Oldest), "NEWEST", stamp(d.record.Newest)).Replace(want)
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}
@@ -88,7 +95,7 @@ func TestDiagnosisAsJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got.V != 1 || got.Recorder.PID != 811 || got.Recorder.Lost[""] != 2 || got.Capture.Hooks[1].Error != "not traceable" ||
-		got.Record.Events != 20_000 || got.Record.Oldest.UnixNano() != 1e18 || len(got.Attention) != 5 {
+		got.Record.Events != 20_000 || got.Record.Oldest.UnixNano() != 1e18 || len(got.Attention) != 8 {
 		t.Errorf("got %+v", got)
 	}
 	b.Reset()

@@ -40,8 +40,9 @@ type watch struct {
 	stamps  map[string]time.Time // when the files were changed last
 	buf     []activity.Finding
 
-	rules atomic.Int64
-	found atomic.Uint64
+	rules   atomic.Int64
+	found   atomic.Uint64
+	failure atomic.Pointer[string] // why the rules cannot be loaded; nil they can
 }
 
 // outlet is one way by which findings are told.
@@ -62,7 +63,7 @@ func (r *recording) openInterest() (err error) {
 		return usagef("interest.least: %w", err)
 	}
 	if err := w.load(context.Background()); err != nil {
-		r.check("rules of interest", err)
+		w.fails(err)
 		if err := w.loadStarter(); err != nil {
 			return err
 		}
@@ -114,6 +115,17 @@ func (w *watch) take(r *rules) {
 	w.matcher, w.names, w.hosts, w.files = r.set.Matcher(), r.names, r.set.Hosts(), r.files
 	w.stamps = changed(w.files)
 	w.rules.Store(int64(len(r.set.Rules())))
+}
+
+// fails takes note of why the rules cannot be loaded, nil when they can.
+func (w *watch) fails(err error) {
+	w.r.check("rules of interest", err)
+	if err == nil {
+		w.failure.Store(nil)
+		return
+	}
+	text := err.Error()
+	w.failure.Store(&text)
 }
 
 // changed tells when files were changed last; those that are not there are left out.
@@ -205,7 +217,7 @@ func (w *watch) refresh(ctx context.Context) {
 	}
 	w.stamps = now
 	err := w.load(ctx)
-	w.r.check("rules of interest", err)
+	w.fails(err)
 	if err == nil {
 		w.r.log.Info("rules of interest loaded anew", "rules", w.rules.Load())
 	}
@@ -323,20 +335,31 @@ func (t *repeats) fresh(e *activity.Event, rule string, now time.Time) bool {
 
 // interestStatus is what doctor tells of the watch.
 type interestStatus struct {
-	Rules   int64
-	Found   uint64           // findings, without repeats
-	Missed  uint64           // events that nobody looked at, for there were too many
-	Outlets map[string]tally `json:",omitempty"`
+	Rules   int64            `json:"rules"`
+	Found   uint64           `json:"found"`             // findings, without repeats
+	Missed  uint64           `json:"missed"`            // events that nobody looked at, for there were too many
+	Error   string           `json:"error,omitempty"`   // why the rules as they are now cannot be loaded
+	Outlets map[string]tally `json:"outlets,omitempty"` // by their setting
 }
 
 // tally counts what went through an outlet.
-type tally struct{ Sent, Dropped, Failed uint64 }
+type tally struct {
+	Sent    uint64 `json:"sent"`
+	Dropped uint64 `json:"dropped"` // too many at once, or in a minute
+	Failed  uint64 `json:"failed"`
+}
 
 func (w *watch) status() *interestStatus {
-	s := &interestStatus{Rules: w.rules.Load(), Found: w.found.Load(), Missed: w.queue.Dropped(), Outlets: map[string]tally{}}
+	s := &interestStatus{Rules: w.rules.Load(), Found: w.found.Load(), Missed: w.queue.Dropped()}
+	if e := w.failure.Load(); e != nil {
+		s.Error = *e
+	}
 	for _, o := range w.out {
 		var c tally
 		c.Sent, c.Dropped, c.Failed = o.queue.Counts()
+		if s.Outlets == nil {
+			s.Outlets = map[string]tally{}
+		}
 		s.Outlets[o.name] = c
 	}
 	return s
