@@ -51,7 +51,7 @@ load: they are left out, and the rest is used.`,
 				return err
 			}
 			if len(args) == 0 {
-				return checkConfigured(cmd.Context(), cfg, cmd.OutOrStdout())
+				return checkConfigured(cfg, cmd.OutOrStdout())
 			}
 			return checkRules(args, cmd.OutOrStdout())
 		},
@@ -61,8 +61,8 @@ load: they are left out, and the rest is used.`,
 }
 
 // checkConfigured checks what the recorder would load.
-func checkConfigured(ctx context.Context, cfg Config, out io.Writer) error {
-	r, err := loadRules(ctx, cfg, nil, nil)
+func checkConfigured(cfg Config, out io.Writer) error {
+	r, err := loadRules(cfg, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func newInterestListCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := loadRules(cmd.Context(), cfg, nil, anybodyMayWrite)
+			r, err := loadRules(cfg, nil, anybodyMayWrite)
 			if err != nil {
 				return err
 			}

@@ -32,6 +32,8 @@ type watch struct {
 	text  *render.Text
 	out   []outlet
 
+	asking sync.WaitGroup // look-ups under way
+
 	// These belong to the goroutine.
 	matcher *interest.Matcher
 	names   *addrNames
@@ -62,7 +64,7 @@ func (r *recording) openInterest() (err error) {
 	if w.least, err = activity.ParseSeverity(r.cfg.InterestLeast); err != nil {
 		return usagef("interest.least: %w", err)
 	}
-	if err := w.load(context.Background()); err != nil {
+	if err := w.load(); err != nil {
 		w.fails(err)
 		if err := w.loadStarter(); err != nil {
 			return err
@@ -80,8 +82,8 @@ func (r *recording) openInterest() (err error) {
 }
 
 // load loads the rules, and takes note of when their files were changed.
-func (w *watch) load(ctx context.Context) error {
-	rules, err := loadRules(ctx, w.r.cfg, w.r.found.moduleSet, anybodyMayWrite)
+func (w *watch) load() error {
+	rules, err := loadRules(w.r.cfg, w.r.found.moduleSet, anybodyMayWrite)
 	if err != nil {
 		return err
 	}
@@ -188,6 +190,7 @@ func (w *watch) run(ctx context.Context) {
 	for _, o := range w.out {
 		wg.Go(func() { o.queue.Run(telling) })
 	}
+	w.lookUp(ctx)
 	refresh := time.Now().Add(rulesEvery)
 	w.queue.Run(ctx, func(e *activity.Event) {
 		w.look(e)
@@ -198,6 +201,7 @@ func (w *watch) run(ctx context.Context) {
 	}, func() {})
 	stop()
 	wg.Wait()
+	w.asking.Wait()
 	w.r.check("interest: log", w.log.Close())
 }
 
@@ -212,14 +216,23 @@ func (w *watch) refresh(ctx context.Context) {
 		same = same && at.Equal(w.stamps[f])
 	}
 	if same {
-		w.names.lookUp(ctx, w.hosts)
+		w.lookUp(ctx)
 		return
 	}
 	w.stamps = now
-	err := w.load(ctx)
+	err := w.load()
 	w.fails(err)
 	if err == nil {
+		w.lookUp(ctx)
 		w.r.log.Info("rules of interest loaded anew", "rules", w.rules.Load())
+	}
+}
+
+// lookUp looks up the hosts that rules name, beside everything else: the DNS may
+// take seconds.
+func (w *watch) lookUp(ctx context.Context) {
+	if names, hosts := w.names, w.hosts; len(hosts) > 0 {
+		w.asking.Go(func() { names.lookUp(ctx, hosts) })
 	}
 }
 

@@ -49,8 +49,9 @@ func baselinePath(cfg Config) (path string, named bool) {
 
 // loadRules reads the rule file, the Sigma rules that it names, and the
 // baseline. Files that nobody named need not be there. modules and writable are
-// those of interest.Options. Mistakes in them are usage errors.
-func loadRules(ctx context.Context, cfg Config, modules func(activity.ModuleSetID) *activity.ModuleSet, writable func(*activity.Process) bool) (*rules, error) {
+// those of interest.Options. Mistakes in them are usage errors. The names of
+// hosts are not looked up yet.
+func loadRules(cfg Config, modules func(activity.ModuleSetID) *activity.ModuleSet, writable func(*activity.Process) bool) (*rules, error) {
 	r := &rules{names: newAddrNames(cfg.InterestResolve)}
 	opt := interest.Options{Names: r.names.of, AllNames: cfg.InterestResolve, Writable: writable,
 		Filter: filter.Options{Now: time.Now(), Location: time.Local, Services: servicePort, Modules: modules}}
@@ -87,9 +88,11 @@ func loadRules(ctx context.Context, cfg Config, modules func(activity.ModuleSetI
 	if r.set, err = b.Set(); err != nil {
 		return nil, usagef("rules of interest: %w", err)
 	}
-	r.names.lookUp(ctx, r.set.Hosts())
 	return r, nil
 }
+
+// lookUp looks up the hosts that the rules name.
+func (r *rules) lookUp(ctx context.Context) { r.names.lookUp(ctx, r.set.Hosts()) }
 
 // baseline reads the baseline, nil when there is none.
 func (r *rules) baseline(cfg Config) (*interest.Baseline, error) {

@@ -148,7 +148,7 @@ func interestOf(ctx context.Context, cfg Config, past bool, least activity.Sever
 	if past {
 		modules, writable = recordModules(cfg.Dir), readLogged("list", cfg.Dir, stderr).wasWritable
 	}
-	r, err := loadRules(ctx, cfg, modules, writable)
+	r, err := loadRules(cfg, modules, writable)
 	switch {
 	case err != nil && least == activity.SeverityNone:
 		fmt.Fprintf(stderr, "portreporter: list: %s\n", oneLine(err.Error()))
@@ -156,6 +156,7 @@ func interestOf(ctx context.Context, cfg Config, past bool, least activity.Sever
 	case err != nil:
 		return nil, err
 	}
+	r.lookUp(ctx)
 	f := &findings{matcher: r.set.Matcher(), least: least}
 	return f.ofSocket, nil
 }
@@ -164,13 +165,14 @@ func interestOf(ctx context.Context, cfg Config, past bool, least activity.Sever
 // with what the recorder found there when it happened.
 func newFindings(ctx context.Context, command string, cfg Config, least activity.Severity, stderr io.Writer) (*findings, *rules, error) {
 	f := &findings{least: least, logged: readLogged(command, cfg.Dir, stderr)}
-	r, err := loadRules(ctx, cfg, recordModules(cfg.Dir), f.logged.wasWritable)
+	r, err := loadRules(cfg, recordModules(cfg.Dir), f.logged.wasWritable)
 	if err != nil {
 		return nil, nil, err
 	}
 	if n := len(r.skipped); n > 0 {
 		fmt.Fprintf(stderr, "portreporter: %s: %s cannot be asked here: see `portreporter interest check`\n", command, count(n, "Sigma rule"))
 	}
+	r.lookUp(ctx)
 	f.matcher = r.set.Matcher()
 	return f, r, nil
 }
