@@ -12,38 +12,46 @@ import (
 
 var errPage = errors.New("damaged page")
 
-// unpacker reads values of a width of bits, least significant bit first.
-type unpacker struct {
-	b   []byte
-	acc uint64
-	n   uint // bits in acc
+// unpack fills dst with values of a width of at most 56 bits, least significant
+// bit first. What src lacks is zero.
+func unpack[T byte | int32 | int64](dst []T, src []byte, width uint) {
+	mask := uint64(1)<<width - 1
+	bit := uint(0)
+	for len(dst) > 0 {
+		room := len(src) - 8 // a value is read as eight bytes from the one in which it begins
+		if room < 0 || int(bit/8) > room {
+			var last [16]byte
+			copy(last[:], src[min(int(bit/8), len(src)):])
+			src, bit = last[:], bit%8
+			continue
+		}
+		n := len(dst)
+		if width > 0 {
+			n = min(n, 1+(room*8+7-int(bit))/int(width))
+		}
+		for i := range dst[:n] {
+			dst[i] = T(binary.LittleEndian.Uint64(src[bit/8:]) >> (bit % 8) & mask)
+			bit += width
+		}
+		dst = dst[n:]
+	}
 }
 
-// next returns the next value of at most 56 bits. Past the end come zeros.
-func (u *unpacker) next(width uint) uint64 {
-	if u.n < width {
-		u.fill()
-	}
-	v := u.acc & (1<<width - 1)
-	u.acc >>= width
-	u.n -= min(width, u.n)
-	return v
-}
-
-// fill tops acc up to at least 56 bits, if there are as many.
-func (u *unpacker) fill() {
-	if len(u.b) >= 8 {
-		u.acc |= binary.LittleEndian.Uint64(u.b) << u.n
-		k := (63 - u.n) / 8
-		u.b = u.b[k:]
-		u.n += 8 * k
-		u.acc &= 1<<u.n - 1
-		return
-	}
-	for u.n <= 56 && len(u.b) > 0 {
-		u.acc |= uint64(u.b[0]) << u.n
-		u.b = u.b[1:]
-		u.n += 8
+// unpackWide is unpack for widths over 56 bits, of which a value may begin in
+// one byte and end in the ninth from it.
+func unpackWide(dst []int64, src []byte, width uint) {
+	var part [32*8 + 16]byte // of 32 values, which end with a byte, and zeros
+	for len(dst) > 0 {
+		n, size := min(len(dst), 32), min(len(src), int(4*width))
+		clear(part[copy(part[:], src[:size]):])
+		bit := uint(0)
+		for i := range dst[:n] {
+			at := part[bit/8:]
+			v := binary.LittleEndian.Uint64(at)>>(bit%8) | uint64(at[8])<<(64-bit%8)
+			dst[i] = int64(v & (1<<width - 1))
+			bit += width
+		}
+		dst, src = dst[n:], src[size:]
 	}
 }
 
@@ -67,10 +75,7 @@ func decodeHybrid[T byte | int32](dst []T, src []byte, width uint) error {
 			if size > len(src) {
 				return errPage
 			}
-			u := unpacker{b: src[:size]}
-			for i := range dst[:n] {
-				dst[i] = T(u.next(width))
-			}
+			unpack(dst[:n], src[:size], width)
 			dst = dst[n:]
 			src = src[min(uint64(len(src)), h>>1*uint64(width)):]
 			continue
@@ -82,6 +87,9 @@ func decodeHybrid[T byte | int32](dst []T, src []byte, width uint) error {
 		var v uint32
 		for i, b := range src[:size] {
 			v |= uint32(b) << (8 * i)
+		}
+		if uint64(v)>>width != 0 {
+			return errPage
 		}
 		src = src[size:]
 		for i := range dst[:n] {
@@ -130,33 +138,26 @@ func decodeDelta(dst []int64, src []byte) error {
 			if w > 64 || len(src) < whole {
 				return errPage
 			}
-			last = undelta(dst[:n], src[:whole], uint(w), least, last)
+			last = undelta(dst[:n], src, uint(w), least, last)
 			dst, src = dst[n:], src[whole:]
 		}
 	}
 	return nil
 }
 
-// undelta decodes one miniblock and returns its last value.
+// undelta decodes one miniblock, with which src begins, and returns its last value.
 func undelta(dst []int64, src []byte, width uint, least, last int64) int64 {
-	u := unpacker{b: src}
 	switch {
 	case width == 0:
-		for i := range dst {
-			last += least
-			dst[i] = last
-		}
+		clear(dst)
 	case width <= 56:
-		for i := range dst {
-			last += least + int64(u.next(width))
-			dst[i] = last
-		}
+		unpack(dst, src, width)
 	default:
-		for i := range dst {
-			lo := u.next(32)
-			last += least + int64(lo|u.next(width-32)<<32)
-			dst[i] = last
-		}
+		unpackWide(dst, src, width)
+	}
+	for i, v := range dst {
+		last += least + v
+		dst[i] = last
 	}
 	return last
 }
