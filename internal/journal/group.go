@@ -31,14 +31,14 @@ type groupReader struct {
 	all   bool // most of it will be read
 
 	dec   decoder
-	event activity.Event
+	made  processCache
 	batch []activity.Event
 	rows  []int
 	match [numColumns][]bool // of the entries of a dictionary, those that the query wants
 }
 
 func newGroupReader() *groupReader {
-	r := &groupReader{src: pageSource{dec: newDecompressor()}, defs: eventColumns()}
+	r := &groupReader{src: pageSource{dec: newDecompressor()}, defs: eventColumns(), made: make(processCache)}
 	for i, s := range columnsOf(reflect.TypeFor[eventSchema]()) {
 		r.cols[i].spec = s
 	}

@@ -162,6 +162,9 @@ func (w *Writer) mergeTo(ctx context.Context, s *segmentWriter, run []outline, r
 				procs[id] = p
 			}
 		}
+		if err := c.s.trouble(); err != nil {
+			return err
+		}
 	}
 	for n := 0; ; n++ {
 		if n%4096 == 0 && ctx.Err() != nil {
@@ -224,7 +227,7 @@ func newCursor(dir string) (*cursor, error) {
 		return nil, err
 	}
 	c := &cursor{s: s, r: newGroupReader(), i: -1}
-	if err := s.load(); err != nil {
+	if err := s.load(c.r); err != nil {
 		c.close()
 		return nil, err
 	}

@@ -326,7 +326,7 @@ func (o *opening) bare(s *segment, g *groupReader, piece, first int, rows []int,
 	if len(rows) == 0 {
 		return nil
 	}
-	if err := s.load(); err != nil {
+	if err := s.load(g); err != nil {
 		return err
 	}
 	n := 0
@@ -401,13 +401,13 @@ func (r *Reader) fetch(g *groupReader, p piece, rows []int, q *Query) (*selectio
 	}
 	defer s.close()
 	sel.lookup = s.process
-	if err := s.load(); err != nil {
+	if err := s.load(g); err != nil {
 		return sel, err
 	}
 	g.open(s)
 	err = guarded(func() error { return fetchRows(s, g, rows, q, sel) })
 	sel.sort()
-	return sel, err
+	return sel, cmp.Or(err, s.trouble())
 }
 
 func fetchLive(path string, rows []int, q *Query, sel *selection) error {

@@ -110,6 +110,7 @@ type chunkReader struct {
 	entries   int      // of the dictionary; -1 when it is not read yet
 	nums      []int64  // its numbers, or those of its words
 	texts     [][]byte // its texts, in dictBytes
+	strings   []string // of texts, as far as they were asked for
 	dictBytes []byte
 
 	from, to int     // the rows that the following hold
@@ -123,7 +124,7 @@ type chunkReader struct {
 // use turns to another row group. all tells that most of it will be read.
 func (c *chunkReader) use(src *pageSource, chunk *format.ColumnChunk, rows int, all bool) error {
 	c.src, c.chunk, c.rows, c.entries, c.from, c.to = src, chunk, rows, -1, 0, 0
-	c.nums, c.texts, c.whole = c.nums[:0], c.texts[:0], c.whole[:0]
+	c.nums, c.texts, c.strings, c.whole = c.nums[:0], c.texts[:0], c.strings[:0], c.whole[:0]
 	c.places.PageLocations = c.places.PageLocations[:0]
 	if !all || c.empty() {
 		return nil
@@ -424,4 +425,17 @@ func (c *chunkReader) at(row int) (v int64, ok bool) {
 		return c.nums[k], true
 	}
 	return int64(k), true
+}
+
+// text returns an entry of a dictionary of text as a string, the same one each
+// time.
+func (c *chunkReader) text(i int64) string {
+	if len(c.strings) == 0 {
+		c.strings = resize(c.strings, len(c.texts))
+		clear(c.strings)
+	}
+	if c.strings[i] == "" {
+		c.strings[i] = string(c.texts[i])
+	}
+	return c.strings[i]
 }

@@ -182,9 +182,9 @@ func (s *selection) event(i int, e *activity.Event) error {
 func (s *segment) scan(r *groupReader, q *Query, from pos, stop func() error) (sel *selection, err error) {
 	sel = &selection{lookup: s.process}
 	defer sel.sort()
-	return sel, guarded(func() error {
+	err = guarded(func() error {
 		return s.each(r, q, stop, func(_ int, rows []int) error {
-			if err := s.load(); err != nil {
+			if err := s.load(r); err != nil {
 				return err
 			}
 			return r.events(rows, func(e *activity.Event, epoch uint64) {
@@ -194,6 +194,7 @@ func (s *segment) scan(r *groupReader, q *Query, from pos, stop func() error) (s
 			})
 		})
 	})
+	return sel, cmp.Or(err, s.trouble())
 }
 
 // guarded calls f: the Parquet library panics on some damage.

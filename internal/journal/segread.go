@@ -91,16 +91,32 @@ func checkColumns(m *format.FileMetaData, specs []columnSpec) error {
 	return nil
 }
 
-func (s *segment) close() error { return s.f.Close() }
+func (s *segment) close() error {
+	s.procs.close()
+	return s.f.Close()
+}
 
-// load reads the process table.
-func (s *segment) load() (err error) {
+// load opens the process table. g decompresses it, and knows processes of other
+// segments.
+func (s *segment) load(g *groupReader) (err error) {
 	if s.procs == nil {
-		if s.procs, err = openProcesses(s.dir); err != nil {
-			err = &CorruptError{Name: filepath.Join(filepath.Base(s.dir), processesFile), Cause: err}
+		if s.procs, err = lookProcesses(s.dir, g.src.dec, g.made); err != nil {
+			err = s.processesDamaged(err)
 		}
 	}
 	return err
+}
+
+func (s *segment) processesDamaged(err error) error {
+	return &CorruptError{Name: filepath.Join(filepath.Base(s.dir), processesFile), Cause: err}
+}
+
+// trouble tells why processes could not be made: their events have bare numbers.
+func (s *segment) trouble() error {
+	if s.procs == nil || s.procs.err == nil {
+		return nil
+	}
+	return s.processesDamaged(s.procs.err)
 }
 
 func (s *segment) process(id activity.ProcessID) *activity.Process { return s.procs.process(id) }

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -158,37 +159,61 @@ func (r *processRow) process() (*activity.Process, error) {
 	return p, nil
 }
 
-// readGroups gives the columns of each row group of a file of rows of T to
-// visit, who may keep them.
-func readGroups[T any](path string, visit func(cols []chunkReader, rows int) error) (err error) {
+// tableReader is a file of rows, open for reading.
+type tableReader struct {
+	f      *os.File
+	src    pageSource
+	groups []format.RowGroup
+	specs  []columnSpec
+}
+
+func openTable[T any](path string, dec *zstd.Decoder) (t *tableReader, err error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer f.Close()
 	defer func() {
-		if p := recover(); p != nil { // the library panics on some damage
-			err = fmt.Errorf("damaged: %v", p)
+		if err != nil {
+			f.Close()
 		}
 	}()
 	st, err := f.Stat()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	var m format.FileMetaData
-	if err := readFooter(f, st.Size(), &m); err != nil {
+	if err := guarded(func() error { return readFooter(f, st.Size(), &m) }); err != nil {
+		return nil, err
+	}
+	t = &tableReader{f: f, src: pageSource{f: f, dec: dec}, groups: m.RowGroups, specs: columnsOf(reflect.TypeFor[T]())}
+	return t, checkColumns(&m, t.specs)
+}
+
+// group reads the first n columns of a row group, 0 all.
+func (t *tableReader) group(i, n int) (cols []chunkReader, err error) {
+	if n == 0 {
+		n = len(t.specs)
+	}
+	return cols, guarded(func() error {
+		cols, err = readGroup(&t.src, &t.groups[i], t.specs[:n])
+		return err
+	})
+}
+
+// readGroups gives the columns of each row group of a file of rows of T to
+// visit, who may keep them.
+func readGroups[T any](path string, visit func(cols []chunkReader, rows int) error) (err error) {
+	dec := newDecompressor()
+	defer dec.Close()
+	t, err := openTable[T](path, dec)
+	if err != nil {
 		return err
 	}
-	specs := columnsOf(reflect.TypeFor[T]())
-	if err := checkColumns(&m, specs); err != nil {
-		return err
-	}
-	src := &pageSource{f: f, dec: newDecompressor()}
-	defer src.dec.Close()
-	for i := range m.RowGroups {
-		cols, err := readGroup(src, &m.RowGroups[i], specs)
+	defer t.f.Close()
+	for i := range t.groups {
+		cols, err := t.group(i, 0)
 		if err == nil {
-			err = visit(cols, int(m.RowGroups[i].NumRows))
+			err = visit(cols, int(t.groups[i].NumRows))
 		}
 		if err != nil {
 			return err
@@ -222,7 +247,7 @@ func getRow[T any](cols []chunkReader, row int, out *T) {
 		n, _ := cols[i].at(row)
 		switch cols[i].spec.kind {
 		case reflect.String:
-			f.SetString(string(cols[i].texts[n]))
+			f.SetString(cols[i].text(n))
 		case reflect.Bool:
 			f.SetBool(n != 0)
 		case reflect.Int32, reflect.Int64:
@@ -274,35 +299,100 @@ func writeProcesses(dir string, codec *zstdCodec, procs map[activity.ProcessID]*
 
 // processTable is a segment's processes, each made when it is asked for.
 type processTable struct {
-	groups [][]chunkReader
+	*tableReader
+	cols   [][]chunkReader // of the row groups, as far as they are read
 	places map[activity.ProcessID]processPlace
-	made   map[activity.ProcessID]*activity.Process
+	made   processCache
+	err    error // why one could not be made
 }
 
-type processPlace struct{ group, row int32 }
+type processPlace struct {
+	group, row int32
+	rev        uint32
+}
 
-func openProcesses(dir string) (*processTable, error) {
-	t := &processTable{places: make(map[activity.ProcessID]processPlace), made: make(map[activity.ProcessID]*activity.Process)}
-	return t, readGroups[processRow](filepath.Join(dir, processesFile), func(cols []chunkReader, rows int) error {
-		for i := range rows {
-			id, _ := cols[0].at(i)
-			t.places[activity.ProcessID(id)] = processPlace{int32(len(t.groups)), int32(i)}
+// processCache holds processes made before, of any segment. One whose facts
+// make no sense is nil.
+type processCache map[processRev]*activity.Process
+
+type processRev struct {
+	id  activity.ProcessID
+	rev uint32
+}
+
+// maxMade bounds a cache.
+const maxMade = 1 << 14
+
+// lookProcesses opens a segment's processes, of which it reads the numbers only.
+// It is to be closed.
+func lookProcesses(dir string, dec *zstd.Decoder, made processCache) (*processTable, error) {
+	f, err := openTable[processRow](filepath.Join(dir, processesFile), dec)
+	if err != nil {
+		return nil, err
+	}
+	t := &processTable{tableReader: f, cols: make([][]chunkReader, len(f.groups)), places: make(map[activity.ProcessID]processPlace), made: made}
+	for g := range f.groups {
+		cols, err := f.group(g, 2) // process, rev
+		if err != nil {
+			t.close()
+			return nil, err
 		}
-		t.groups = append(t.groups, cols)
-		return nil
-	})
+		for row := range int(f.groups[g].NumRows) {
+			id, _ := cols[0].at(row)
+			rev, _ := cols[1].at(row)
+			t.places[activity.ProcessID(id)] = processPlace{int32(g), int32(row), uint32(rev)}
+		}
+	}
+	return t, nil
+}
+
+func (t *processTable) close() {
+	if t != nil {
+		t.f.Close()
+	}
+}
+
+// openProcesses reads all of a segment's processes.
+func openProcesses(dir string) (*processTable, error) {
+	dec := newDecompressor()
+	defer dec.Close()
+	t, err := lookProcesses(dir, dec, make(processCache))
+	if err != nil {
+		return nil, err
+	}
+	defer t.close()
+	for g := range t.groups {
+		if t.cols[g], err = t.group(g, 0); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
 }
 
 // process returns a process, or nil if it isn't there or what is told of it
 // makes no sense.
 func (t *processTable) process(id activity.ProcessID) *activity.Process {
-	p, ok := t.made[id]
-	if at, there := t.places[id]; !ok && there {
-		var r processRow
-		getRow(t.groups[at.group], int(at.row), &r)
-		p, _ = r.process()
-		t.made[id] = p
+	at, there := t.places[id]
+	if !there {
+		return nil
 	}
+	p, ok := t.made[processRev{id, at.rev}]
+	if ok {
+		return p
+	}
+	if t.cols[at.group] == nil && t.err == nil {
+		t.cols[at.group], t.err = t.group(int(at.group), 0)
+	}
+	if t.err != nil {
+		return nil
+	}
+	var r processRow
+	getRow(t.cols[at.group], int(at.row), &r)
+	p, _ = r.process()
+	if len(t.made) >= maxMade {
+		clear(t.made)
+	}
+	t.made[processRev{id, at.rev}] = p
 	return p
 }
 
