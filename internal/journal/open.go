@@ -400,7 +400,6 @@ func (r *Reader) fetch(g *groupReader, p piece, rows []int, q *Query) (*selectio
 		return sel, err
 	}
 	defer s.close()
-	sel.lookup = s.process
 	if err := s.load(g); err != nil {
 		return sel, err
 	}
@@ -415,7 +414,6 @@ func fetchLive(path string, rows []int, q *Query, sel *selection) error {
 	if err != nil {
 		return err
 	}
-	sel.lookup = l.process
 	var e activity.Event
 	for _, row := range rows {
 		if row < len(l.events) && l.event(row, &e) == nil && q.match(&e) {

@@ -154,18 +154,37 @@ type found struct {
 }
 
 // selection is what a scan selected: sorted by position, and compact, so that
-// the whole of a large segment fits in memory.
+// the whole of a large segment fits in memory. It is handed from the goroutine
+// that scanned to another, and shares nothing with the segment.
 type selection struct {
 	buf    []byte
 	events []found
-	lookup func(activity.ProcessID) *activity.Process
+	procs  map[activity.ProcessID]*activity.Process // that the events name
+	last   *activity.Process                        // noted in procs last
 }
 
 func (s *selection) add(e *activity.Event, epoch uint64) {
 	n := len(s.buf)
 	s.buf = activity.AppendEvent(s.buf, e)
 	s.events = append(s.events, found{pos{epoch, e.Seq}, n, len(s.buf)})
+	s.note(e.Process)
+	s.note(e.Holder)
+	for _, p := range e.Holders {
+		s.note(p)
+	}
 }
+
+func (s *selection) note(p *activity.Process) {
+	if p == nil || p == s.last {
+		return
+	}
+	if s.procs == nil {
+		s.procs = make(map[activity.ProcessID]*activity.Process)
+	}
+	s.procs[p.ID], s.last = p, p
+}
+
+func (s *selection) lookup(id activity.ProcessID) *activity.Process { return s.procs[id] }
 
 func (s *selection) sort() {
 	slices.SortFunc(s.events, func(a, b found) int { return cmp.Or(a.at.compare(b.at), cmp.Compare(a.from, b.from)) })
@@ -180,7 +199,7 @@ func (s *selection) event(i int, e *activity.Event) error {
 // scan selects what q wants from the position after on. What it could read
 // before an error is returned with it.
 func (s *segment) scan(r *groupReader, q *Query, from pos, stop func() error) (sel *selection, err error) {
-	sel = &selection{lookup: s.process}
+	sel = new(selection)
 	defer sel.sort()
 	err = guarded(func() error {
 		return s.each(r, q, stop, func(_ int, rows []int) error {
