@@ -7,8 +7,6 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/parquet-go/parquet-go/format"
-
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
@@ -27,7 +25,7 @@ type groupReader struct {
 	defs  []eventColumn
 	cols  [numColumns]chunkReader
 	ready [numColumns]bool // cols is of the present row group
-	g     *format.RowGroup
+	g     *groupMeta
 	all   bool // most of it will be read
 
 	dec   decoder
@@ -51,7 +49,7 @@ func (r *groupReader) close() { r.src.dec.Close() }
 func (r *groupReader) open(s *segment) { r.src.f, r.dec.lookup = s.f, s.process }
 
 // group turns to a row group.
-func (r *groupReader) group(g *format.RowGroup, all bool) {
+func (r *groupReader) group(g *groupMeta, all bool) {
 	r.g, r.all = g, all
 	clear(r.ready[:])
 	for i := range r.match {
@@ -65,7 +63,7 @@ func (r *groupReader) col(i int) (*chunkReader, error) {
 	if r.ready[i] {
 		return c, nil
 	}
-	if err := c.use(&r.src, &r.g.Columns[i], int(r.g.NumRows), r.all); err != nil {
+	if err := c.use(&r.src, &r.g.chunks[i], r.g.rows, r.all); err != nil {
 		return nil, fmt.Errorf("column %s: %w", r.defs[i].name, err)
 	}
 	r.ready[i] = true

@@ -113,7 +113,7 @@ func (w *Writer) outline(p piece) (outline, error) {
 	if err != nil {
 		return outline{}, &CorruptError{Name: p.name, Cause: err}
 	}
-	return outline{p, uint64(s.file.NumRows), s.from, s.to, s.ranges}, s.close()
+	return outline{p, uint64(s.file.rows), s.from, s.to, s.ranges}, s.close()
 }
 
 func (w *Writer) merge(ctx context.Context, run []outline) error {
@@ -250,16 +250,16 @@ func (c *cursor) advance() error {
 
 // next reads the next batch, of the next row group if need be.
 func (c *cursor) next() (err error) {
-	if c.r.g == nil || c.row == int(c.r.g.NumRows) {
-		if c.group == len(c.s.file.RowGroups) {
+	if c.r.g == nil || c.row == c.r.g.rows {
+		if c.group == len(c.s.file.groups) {
 			c.done = true
 			return nil
 		}
-		c.r.group(&c.s.file.RowGroups[c.group], false)
+		c.r.group(&c.s.file.groups[c.group], false)
 		c.group, c.row = c.group+1, 0
 	}
 	c.from = c.row
-	c.row = min(c.row+rowBatch, c.row-c.row%pageRows+pageRows, int(c.r.g.NumRows))
+	c.row = min(c.row+rowBatch, c.row-c.row%pageRows+pageRows, c.r.g.rows)
 	c.r.rows = c.r.rows[:0]
 	for row := range c.row - c.from {
 		c.r.rows = append(c.r.rows, c.from+row)

@@ -276,7 +276,7 @@ func (o *opening) rows(s *segment, g *groupReader, piece, first int, rows []int,
 		i := row - c.from
 		kind, cookie, seq := activity.Kind(c.kinds.nums[c.kinds.codes[row-c.kinds.from]]), uint64(c.sockets[i]), uint64(c.seqs[i])
 		if e := uint64(c.epochs.nums[c.epochs.codes[row-c.epochs.from]]); table == nil || e != epoch {
-			epoch, table = e, l.of(e, int(s.file.NumRows)/2)
+			epoch, table = e, l.of(e, int(s.file.rows)/2)
 		}
 		switch {
 		case coverageKinds.Has(kind):
@@ -426,9 +426,9 @@ func fetchLive(path string, rows []int, q *Query, sel *selection) error {
 
 func fetchRows(s *segment, g *groupReader, rows []int, q *Query, sel *selection) error {
 	first := 0
-	for i := range s.file.RowGroups {
-		group := &s.file.RowGroups[i]
-		next := first + int(group.NumRows)
+	for i := range s.file.groups {
+		group := &s.file.groups[i]
+		next := first + group.rows
 		g.group(group, false)
 		for len(rows) > 0 && rows[0] < next {
 			page := []int{rows[0] - first}

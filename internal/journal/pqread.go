@@ -2,7 +2,6 @@ package journal
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -12,72 +11,8 @@ import (
 	"github.com/parquet-go/parquet-go/format"
 )
 
-// Bounds on what a footer or a page header may say, far above what this
-// package writes.
-const (
-	maxFooter = 64 << 20
-	maxPage   = 16 << 20
-	maxGroup  = 1 << 20 // rows
-)
-
-var errFile = errors.New("damaged file")
-
-// readFooter reads the footer of a file that a tableFile wrote.
-func readFooter(f io.ReaderAt, size int64, m *format.FileMetaData) error {
-	tail := make([]byte, min(size, 64<<10))
-	if _, err := f.ReadAt(tail, size-int64(len(tail))); err != nil {
-		return err
-	}
-	n := len(tail)
-	if n < 12 || string(tail[n-4:]) != parquetMagic {
-		return fmt.Errorf("%w: no Parquet footer", errFile)
-	}
-	long := int64(binary.LittleEndian.Uint32(tail[n-8:]))
-	if long > size-8 || long > maxFooter {
-		return fmt.Errorf("%w: a footer of %d bytes", errFile, long)
-	}
-	if int(long) > n-8 {
-		tail = make([]byte, long+8)
-		if _, err := f.ReadAt(tail, size-long-8); err != nil {
-			return err
-		}
-		n = len(tail)
-	}
-	if err := unmarshal(tail[n-8-int(long):n-8], m); err != nil {
-		return fmt.Errorf("%w: footer: %w", errFile, err)
-	}
-	return checkFooter(m, size)
-}
-
-// checkFooter makes sure that what is read later stays within the file.
-func checkFooter(m *format.FileMetaData, size int64) error {
-	inside := func(at, n int64) bool { return at >= 0 && n >= 0 && at <= size && n <= size-at }
-	for i := range m.RowGroups {
-		g := &m.RowGroups[i]
-		if g.NumRows <= 0 || g.NumRows > maxGroup || len(g.Columns) != len(m.RowGroups[0].Columns) {
-			return fmt.Errorf("%w: row group %d", errFile, i)
-		}
-		for j := range g.Columns {
-			c := &g.Columns[j]
-			if !inside(chunkStart(&c.MetaData), c.MetaData.TotalCompressedSize) || !inside(c.OffsetIndexOffset, int64(c.OffsetIndexLength)) ||
-				!inside(c.ColumnIndexOffset, int64(c.ColumnIndexLength)) || !inside(c.MetaData.BloomFilterOffset, int64(c.MetaData.BloomFilterLength)) ||
-				c.MetaData.NumValues != g.NumRows {
-				return fmt.Errorf("%w: row group %d, column %d", errFile, i, j)
-			}
-		}
-	}
-	return nil
-}
-
 func unmarshal(b []byte, v any) error {
 	return thrift.Unmarshal(new(thrift.CompactProtocol), b, v)
-}
-
-func chunkStart(m *format.ColumnMetaData) int64 {
-	if m.DictionaryPageOffset != 0 {
-		return m.DictionaryPageOffset
-	}
-	return m.DataPageOffset
 }
 
 // pageSource is where a row group's pages come from, and what reading has cost:
@@ -100,7 +35,7 @@ func newDecompressor() *zstd.Decoder {
 type chunkReader struct {
 	spec  columnSpec
 	src   *pageSource
-	chunk *format.ColumnChunk
+	chunk *chunkMeta
 	rows  int
 
 	places format.OffsetIndex
@@ -122,16 +57,15 @@ type chunkReader struct {
 }
 
 // use turns to another row group. all tells that most of it will be read.
-func (c *chunkReader) use(src *pageSource, chunk *format.ColumnChunk, rows int, all bool) error {
+func (c *chunkReader) use(src *pageSource, chunk *chunkMeta, rows int, all bool) error {
 	c.src, c.chunk, c.rows, c.entries, c.from, c.to = src, chunk, rows, -1, 0, 0
 	c.nums, c.texts, c.strings, c.whole = c.nums[:0], c.texts[:0], c.strings[:0], c.whole[:0]
 	c.places.PageLocations = c.places.PageLocations[:0]
 	if !all || c.empty() {
 		return nil
 	}
-	m := &chunk.MetaData
-	c.whole = resize(c.whole, int(m.TotalCompressedSize))
-	_, err := src.f.ReadAt(c.whole, chunkStart(m))
+	c.whole = resize(c.whole, int(chunk.size))
+	_, err := src.f.ReadAt(c.whole, chunk.start())
 	return err
 }
 
@@ -145,12 +79,12 @@ func resize[T any](b []T, n int) []T {
 
 // empty reports whether all rows are null.
 func (c *chunkReader) empty() bool {
-	return c.spec.opt && c.chunk.MetaData.Statistics.NullCount == int64(c.rows)
+	return c.spec.opt && c.chunk.nulls == int64(c.rows)
 }
 
 // bytes returns n bytes of the chunk at an offset of the file.
 func (c *chunkReader) bytes(at int64, n int) ([]byte, error) {
-	start, size := chunkStart(&c.chunk.MetaData), c.chunk.MetaData.TotalCompressedSize
+	start, size := c.chunk.start(), c.chunk.size
 	if at < start || n < 0 || int64(n) > size-(at-start) {
 		return nil, errPage
 	}
@@ -197,8 +131,10 @@ func (c *chunkReader) dictionary() error {
 	if c.empty() {
 		return nil
 	}
-	m := &c.chunk.MetaData
-	h, body, err := c.page(m.DictionaryPageOffset, int(m.DataPageOffset-m.DictionaryPageOffset))
+	if c.chunk.dictionary == 0 {
+		return errPage
+	}
+	h, body, err := c.page(c.chunk.dictionary, int(c.chunk.data-c.chunk.dictionary))
 	if err != nil {
 		return err
 	}
@@ -280,13 +216,12 @@ func (c *chunkReader) seek(row, end int) error {
 // locate finds the pages.
 func (c *chunkReader) locate() error {
 	if c.spec.dict { // one page
-		m := &c.chunk.MetaData
-		end := chunkStart(m) + m.TotalCompressedSize
-		c.places.PageLocations = append(c.places.PageLocations, format.PageLocation{Offset: m.DataPageOffset, CompressedPageSize: int32(end - m.DataPageOffset)})
+		size := c.chunk.start() + c.chunk.size - c.chunk.data
+		c.places.PageLocations = append(c.places.PageLocations, format.PageLocation{Offset: c.chunk.data, CompressedPageSize: int32(size)})
 		return nil
 	}
-	b := make([]byte, c.chunk.OffsetIndexLength)
-	if _, err := c.src.f.ReadAt(b, c.chunk.OffsetIndexOffset); err != nil {
+	b := make([]byte, c.chunk.places.size)
+	if _, err := c.src.f.ReadAt(b, c.chunk.places.at); err != nil {
 		return err
 	}
 	if err := unmarshal(b, &c.places); err != nil {

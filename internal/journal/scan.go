@@ -20,8 +20,8 @@ type rowRange struct{ from, to int }
 
 // candidates returns the rows of a row group among which all that the query
 // wants are, in order. first is the row group's first row in the file.
-func (s *segment) candidates(g *format.RowGroup, first int64, q *Query) ([]rowRange, error) {
-	rows := int(g.NumRows)
+func (s *segment) candidates(g *groupMeta, first int64, q *Query) ([]rowRange, error) {
+	rows := g.rows
 	all := []rowRange{{0, rows}}
 	only := func(col int, want func(lo, hi int64) bool) (err error) {
 		all, err = s.within(g, col, all, want)
@@ -65,19 +65,19 @@ func (s *segment) sortedBy(ports []filter.PortRange) bool {
 
 // mayHold asks the Bloom filters; a prefix of more than one address is always
 // possible.
-func (s *segment) mayHold(g *format.RowGroup, addrs []netip.Prefix) (bool, error) {
+func (s *segment) mayHold(g *groupMeta, addrs []netip.Prefix) (bool, error) {
 	for _, p := range addrs {
 		if !p.IsSingleIP() {
 			return true, nil
 		}
 		h := xxhash.Sum64([]byte(p.Addr().WithZone("").String()))
 		for _, c := range []int{colLocalIP, colRemoteIP} {
-			m := &g.Columns[c].MetaData
-			size := int64(m.BloomFilterLength) &^ 31 // the header is shorter than a block
+			b := g.chunks[c].bloom
+			size := int64(b.size) &^ 31 // the header is shorter than a block
 			if size == 0 {
 				return true, nil
 			}
-			f := offsetReader{s.f, m.BloomFilterOffset + int64(m.BloomFilterLength) - size}
+			f := offsetReader{s.f, b.at + int64(b.size) - size}
 			if ok, err := bloom.CheckSplitBlock(f, size, h); ok || err != nil {
 				return true, err
 			}
@@ -87,15 +87,14 @@ func (s *segment) mayHold(g *format.RowGroup, addrs []netip.Prefix) (bool, error
 }
 
 // within keeps of ranges what is in pages whose bounds of a column want accepts.
-func (s *segment) within(g *format.RowGroup, col int, ranges []rowRange, want func(lo, hi int64) bool) ([]rowRange, error) {
-	c := &g.Columns[col]
-	st := &c.MetaData.Statistics
-	if len(ranges) == 0 || len(st.MinValue) < 4 || len(st.MaxValue) < 4 || !want(plainInt(st.MinValue), plainInt(st.MaxValue)) {
+func (s *segment) within(g *groupMeta, col int, ranges []rowRange, want func(lo, hi int64) bool) ([]rowRange, error) {
+	c := &g.chunks[col]
+	if len(ranges) == 0 || c.bounded && !want(c.lo, c.hi) {
 		return nil, nil
 	}
 	var index format.ColumnIndex
 	var places format.OffsetIndex
-	if err := errors.Join(s.part(c.ColumnIndexOffset, c.ColumnIndexLength, &index), s.part(c.OffsetIndexOffset, c.OffsetIndexLength, &places)); err != nil {
+	if err := errors.Join(s.part(c.index, &index), s.part(c.places, &places)); err != nil {
 		return nil, fmt.Errorf("%w: page index: %w", errFile, err)
 	}
 	n := len(places.PageLocations)
@@ -104,10 +103,13 @@ func (s *segment) within(g *format.RowGroup, col int, ranges []rowRange, want fu
 	}
 	var rs []rowRange
 	for i := range n {
-		if len(index.MinValues[i]) < 4 || len(index.MaxValues[i]) < 4 || !want(plainInt(index.MinValues[i]), plainInt(index.MaxValues[i])) {
+		if !number(index.MinValues[i]) || !number(index.MaxValues[i]) {
+			return nil, fmt.Errorf("%w: page index", errFile)
+		}
+		if !want(plainInt(index.MinValues[i]), plainInt(index.MaxValues[i])) {
 			continue
 		}
-		r := rowRange{int(places.PageLocations[i].FirstRowIndex), int(g.NumRows)}
+		r := rowRange{int(places.PageLocations[i].FirstRowIndex), g.rows}
 		if i+1 < n {
 			r.to = int(places.PageLocations[i+1].FirstRowIndex)
 		}
@@ -121,9 +123,9 @@ func (s *segment) within(g *format.RowGroup, col int, ranges []rowRange, want fu
 }
 
 // part reads a structure at an offset of the file.
-func (s *segment) part(at int64, n int32, v any) error {
-	b := make([]byte, n)
-	if _, err := s.f.ReadAt(b, at); err != nil {
+func (s *segment) part(p part, v any) error {
+	b := make([]byte, p.size)
+	if _, err := s.f.ReadAt(b, p.at); err != nil {
 		return err
 	}
 	return unmarshal(b, v)
@@ -234,8 +236,8 @@ func (s *segment) each(r *groupReader, q *Query, stop func() error, visit func(f
 	}
 	r.open(s)
 	first := 0
-	for i := range s.file.RowGroups {
-		g := &s.file.RowGroups[i]
+	for i := range s.file.groups {
+		g := &s.file.groups[i]
 		rs, err := s.candidates(g, int64(first), q)
 		if err == nil && len(rs) > 0 {
 			err = r.eachOf(g, rs, q, stop, func(rows []int) error { return visit(first, rows) })
@@ -243,17 +245,17 @@ func (s *segment) each(r *groupReader, q *Query, stop func() error, visit func(f
 		if err != nil {
 			return err
 		}
-		first += int(g.NumRows)
+		first += g.rows
 	}
 	return nil
 }
 
-func (r *groupReader) eachOf(g *format.RowGroup, rs []rowRange, q *Query, stop func() error, visit func(rows []int) error) error {
+func (r *groupReader) eachOf(g *groupMeta, rs []rowRange, q *Query, stop func() error, visit func(rows []int) error) error {
 	wanted := 0
 	for _, x := range rs {
 		wanted += x.to - x.from
 	}
-	r.group(g, 4*wanted >= int(g.NumRows))
+	r.group(g, 4*wanted >= g.rows)
 	for _, x := range rs {
 		for at := x.from; at < x.to; {
 			if err := stop(); err != nil {

@@ -9,8 +9,6 @@ import (
 	"reflect"
 	"strconv"
 
-	"github.com/parquet-go/parquet-go/format"
-
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
@@ -18,7 +16,7 @@ import (
 type segment struct {
 	dir    string
 	f      *os.File
-	file   format.FileMetaData
+	file   *fileMeta
 	from   int64 // times of its events
 	to     int64
 	mixed  int64 // rows from here on have two low ports
@@ -34,9 +32,6 @@ func openSegment(dir string) (s *segment, err error) {
 	}
 	s = &segment{dir: dir, f: f}
 	defer func() {
-		if p := recover(); p != nil { // the library panics on some damage
-			err = fmt.Errorf("damaged: %v", p)
-		}
 		if err != nil {
 			f.Close()
 		}
@@ -45,7 +40,7 @@ func openSegment(dir string) (s *segment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := readFooter(f, st.Size(), &s.file); err != nil {
+	if s.file, err = readFooter(f, st.Size()); err != nil {
 		return nil, err
 	}
 	return s, s.readMeta()
@@ -54,10 +49,7 @@ func openSegment(dir string) (s *segment, err error) {
 // readMeta reads the footer's facts and checks that the columns are the known
 // ones: later versions may add some at the end.
 func (s *segment) readMeta() (err error) {
-	facts := make(map[string]string)
-	for _, kv := range s.file.KeyValueMetadata {
-		facts[kv.Key] = kv.Value
-	}
+	facts := s.file.facts
 	number := func(key string) int64 {
 		n, e := strconv.ParseInt(facts[key], 10, 64)
 		if err == nil && e != nil {
@@ -75,18 +67,15 @@ func (s *segment) readMeta() (err error) {
 	if err := json.Unmarshal([]byte(facts[metaRanges]), &s.ranges); err != nil || len(s.ranges) == 0 {
 		return errors.New("no ranges in the footer")
 	}
-	return checkColumns(&s.file, columnsOf(reflect.TypeFor[eventSchema]()))
+	return checkColumns(s.file, columnsOf(reflect.TypeFor[eventSchema]()))
 }
 
 // checkColumns makes sure that a file begins with these columns.
-func checkColumns(m *format.FileMetaData, specs []columnSpec) error {
+func checkColumns(m *fileMeta, specs []columnSpec) error {
 	for i := range specs {
-		if i+1 >= len(m.Schema) || m.Schema[i+1].Name != specs[i].name || !m.Schema[i+1].Type.Valid || m.Schema[i+1].Type.V != specs[i].physical() {
+		if i >= len(m.columns) || m.columns[i] != (columnMeta{specs[i].name, specs[i].physical()}) {
 			return fmt.Errorf("column %s is missing", specs[i].name)
 		}
-	}
-	if len(m.RowGroups) > 0 && len(m.RowGroups[0].Columns) < len(specs) {
-		return fmt.Errorf("%w: %d columns", errFile, len(m.RowGroups[0].Columns))
 	}
 	return nil
 }

@@ -11,7 +11,6 @@ import (
 	"slices"
 
 	"github.com/klauspost/compress/zstd"
-	"github.com/parquet-go/parquet-go/format"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -163,7 +162,7 @@ func (r *processRow) process() (*activity.Process, error) {
 type tableReader struct {
 	f      *os.File
 	src    pageSource
-	groups []format.RowGroup
+	groups []groupMeta
 	specs  []columnSpec
 }
 
@@ -181,12 +180,12 @@ func openTable[T any](path string, dec *zstd.Decoder) (t *tableReader, err error
 	if err != nil {
 		return nil, err
 	}
-	var m format.FileMetaData
-	if err := guarded(func() error { return readFooter(f, st.Size(), &m) }); err != nil {
+	m, err := readFooter(f, st.Size())
+	if err != nil {
 		return nil, err
 	}
-	t = &tableReader{f: f, src: pageSource{f: f, dec: dec}, groups: m.RowGroups, specs: columnsOf(reflect.TypeFor[T]())}
-	return t, checkColumns(&m, t.specs)
+	t = &tableReader{f: f, src: pageSource{f: f, dec: dec}, groups: m.groups, specs: columnsOf(reflect.TypeFor[T]())}
+	return t, checkColumns(m, t.specs)
 }
 
 // group reads the first n columns of a row group, 0 all.
@@ -213,7 +212,7 @@ func readGroups[T any](path string, visit func(cols []chunkReader, rows int) err
 	for i := range t.groups {
 		cols, err := t.group(i, 0)
 		if err == nil {
-			err = visit(cols, int(t.groups[i].NumRows))
+			err = visit(cols, t.groups[i].rows)
 		}
 		if err != nil {
 			return err
@@ -222,14 +221,14 @@ func readGroups[T any](path string, visit func(cols []chunkReader, rows int) err
 	return nil
 }
 
-func readGroup(src *pageSource, g *format.RowGroup, specs []columnSpec) ([]chunkReader, error) {
+func readGroup(src *pageSource, g *groupMeta, specs []columnSpec) ([]chunkReader, error) {
 	cols := make([]chunkReader, len(specs))
 	for i := range cols {
 		c := &cols[i]
 		c.spec = specs[i]
-		err := c.use(src, &g.Columns[i], int(g.NumRows), true)
+		err := c.use(src, &g.chunks[i], g.rows, true)
 		if err == nil {
-			err = c.seek(0, int(g.NumRows))
+			err = c.seek(0, g.rows)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("column %s: %w", c.spec.name, err)
@@ -337,7 +336,7 @@ func lookProcesses(dir string, dec *zstd.Decoder, made processCache) (*processTa
 			t.close()
 			return nil, err
 		}
-		for row := range int(f.groups[g].NumRows) {
+		for row := range f.groups[g].rows {
 			id, _ := cols[0].at(row)
 			rev, _ := cols[1].at(row)
 			t.places[activity.ProcessID(id)] = processPlace{int32(g), int32(row), uint32(rev)}
