@@ -283,3 +283,40 @@ func TestSameHost(t *testing.T) {
 		}
 	}
 }
+
+// Of the logs that are found in a directory, one that is no gzip in spite of its
+// beginning is told; the rest is imported. One that is named is an error.
+func TestImportUnreadable(t *testing.T) {
+	dir := t.TempDir()
+	logs, broken := filepath.Join(dir, "logs"), filepath.Join(dir, "logs", "PR-PORTS-05-07-6-13-44-5.log.gz")
+	if err := os.Mkdir(logs, 0o750); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{broken: "\x1f\x8b\x00rest", filepath.Join(logs, "PR-PORTS-05-07-6-13-44-4.log"): "05/7/6,1:2:3,TCP,80,0.0.0.0,,0.0.0.0,7,a.exe,<X>\n",
+		filepath.Join(dir, "x.evtx"): "ElfFile\x00\x00"} {
+		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, tt := range []struct {
+		args       []string
+		code       int
+		want       string
+		imported   int
+		importedIn string
+	}{
+		{[]string{logs}, exitPartial, "1 file could not be read", 1, "a"},
+		{[]string{broken}, exitFailed, "gzip: ", 0, "b"},
+		{[]string{filepath.Join(dir, "x.evtx")}, exitFailed, "wevtutil qe x.evtx /lf:true /f:xml", 0, "c"},
+	} {
+		var out, errs strings.Builder
+		to := filepath.Join(dir, tt.importedIn)
+		code := Run(context.Background(), append([]string{"import", "--dir", to}, tt.args...), nil, &out, &errs)
+		if code != tt.code || !strings.Contains(errs.String(), tt.want) {
+			t.Errorf("%v: exit code %d: %s", tt.args, code, errs.String())
+		}
+		if tt.imported > 0 && len(eventsOf(t, to)) != tt.imported {
+			t.Errorf("%v: %s", tt.args, out.String())
+		}
+	}
+}

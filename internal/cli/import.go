@@ -106,6 +106,7 @@ type importer struct {
 	host   string
 	spools []string // files that stand for pipes
 	told   int      // lines told on stderr
+	unread int      // files found that could not be opened
 
 	progress *progress
 	w        *journal.Writer
@@ -303,7 +304,7 @@ func (im *importer) summary(w io.Writer) error {
 		im.note("and %d more lines", im.told-maxTold)
 	}
 	if len(im.jobs) == 0 && !im.o.json {
-		return writeAll(w, []byte("nothing new to import\n"))
+		return errors.Join(writeAll(w, []byte("nothing new to import\n")), im.partial(0))
 	}
 	var b []byte
 	var events, bad uint64
@@ -330,8 +331,18 @@ func (im *importer) summary(w io.Writer) error {
 	if err := writeAll(w, b); err != nil {
 		return err
 	}
-	if bad > 0 {
-		return fmt.Errorf("import: %w: %s could not be read", errPartial, count(bad, "line"))
+	return im.partial(bad)
+}
+
+// partial is the error of an import that could not read all of it.
+func (im *importer) partial(lines uint64) error {
+	switch {
+	case im.unread > 0 && lines > 0:
+		return fmt.Errorf("import: %w: %s and %s could not be read", errPartial, count(im.unread, "file"), count(lines, "line"))
+	case im.unread > 0:
+		return fmt.Errorf("import: %w: %s could not be read", errPartial, count(im.unread, "file"))
+	case lines > 0:
+		return fmt.Errorf("import: %w: %s could not be read", errPartial, count(lines, "line"))
 	}
 	return nil
 }

@@ -120,6 +120,10 @@ func (im *importer) find(ctx context.Context, args []string) (all []*source, err
 			known, err = im.survey(s)
 		}
 		switch {
+		case err != nil && s != nil && s.found && ctx.Err() == nil: // one of many, that nobody named
+			im.note("%v", err)
+			im.unread++
+			continue
 		case err != nil:
 			return nil, err
 		case s.format == foreign.Unknown: // found, and something else
@@ -154,6 +158,11 @@ func (im *importer) candidates(args []string) iter.Seq2[*source, error] {
 			}
 			// With its separator, a link to a directory is walked too.
 			err = filepath.WalkDir(a+string(filepath.Separator), func(path string, d fs.DirEntry, err error) error {
+				if err != nil && d != nil && path != a {
+					im.note("%v", err)
+					im.unread++
+					return fs.SkipDir
+				}
 				if err == nil && d.Type().IsRegular() && im.looksLike(d.Name()) && !yield(&source{path: path, name: path, found: true}, nil) {
 					return fs.SkipAll
 				}
@@ -265,6 +274,9 @@ func (im *importer) identify(s *source, head []byte) (err error) {
 	}
 	switch {
 	case s.format == foreign.Unknown && !s.found:
+		if bytes.HasPrefix(head, []byte("ElfFile\x00")) {
+			return fmt.Errorf("%s is Windows' own binary form: write it as XML first, with wevtutil qe %s /lf:true /f:xml", s.name, s.base())
+		}
 		return fmt.Errorf("%s is none of the logs that can be read here: say what it is with --format", s.name)
 	case s.format == foreign.Sysmon:
 		s.host = foreign.ComputerOf(head)

@@ -140,9 +140,10 @@ func TestOpenBroken(t *testing.T) {
 func TestDetect(t *testing.T) {
 	for text, want := range map[string]Format{
 		"Port Reporter Version 1.01 Log File\n": Classic, "05/7/6,13:52:1,TCP,80,0.0.0.0,,0.0.0.0": Classic, "2005/07/06,1:1:1,": Classic,
-		zeekHead: Zeek, `{"ts":1.5,"uid":"C1","id.orig_h":"10.0.0.1"}`: Zeek, "#fields\tts\tuid": Zeek,
-		`{"ts":1.5,"id":{"orig_h":"10.0.0.1"}}`: Zeek,
-		sysmonLog:                               Sysmon, "\n\n<?xml version=\"1.0\"?><Events>" + sysmonLog: Sysmon,
+		zeekHead: Zeek, "#fields\tts\tuid": Zeek, strings.Replace(zeekHead, "\tconn\n", "\tdns\n", 1): Unknown, strings.Replace(zeekHead, "\tconn\n", "\tconn-summary\n", 1): Unknown,
+		`{"ts":1.5,"uid":"C1","id.orig_h":"10.0.0.1","conn_state":"SF"}`: Zeek, `{"ts":1.5,"id":{"orig_h":"10.0.0.1"},"conn_state":"SF"}`: Zeek,
+		`{"ts":1.5,"uid":"C1","id.orig_h":"10.0.0.1","query":"example.com"}`: Unknown,
+		sysmonLog: Sysmon, "\n\n<?xml version=\"1.0\"?><Events>" + sysmonLog: Sysmon,
 		"": Unknown, "date,time": Unknown, "{}": Unknown, "<html><Event>": Unknown, "1,2,3": Unknown, "05-7-6,": Unknown,
 	} {
 		if got := Detect([]byte(text)); got != want {

@@ -126,7 +126,8 @@ func (l *lines) next() ([]byte, error) {
 	return bytes.TrimRight(b, "\r\n"), nil
 }
 
-// Detect tells what a log is by its beginning, as UTF-8 text.
+// Detect tells what a log is by its beginning, as UTF-8 text. Zeek's other logs
+// are none: those in JSON lack conn_state, which each record of conn.log has.
 func Detect(head []byte) Format {
 	head = bytes.TrimLeft(head, " \t\r\n")
 	first, _, _ := bytes.Cut(head, []byte("\n"))
@@ -134,13 +135,29 @@ func Detect(head []byte) Format {
 	case bytes.HasPrefix(head, []byte("Port Reporter Version ")), isStamp(head):
 		return Classic
 	case bytes.HasPrefix(head, []byte("#separator ")), bytes.HasPrefix(head, []byte("#fields\t")):
-		return Zeek
-	case bytes.HasPrefix(head, []byte("{")) && bytes.Contains(first, []byte(`"id.orig_h"`)), bytes.HasPrefix(head, []byte("{")) && bytes.Contains(first, []byte(`"orig_h"`)):
+		return zeekPath(head)
+	case bytes.HasPrefix(head, []byte("{")) && bytes.Contains(first, []byte(`"conn_state"`)) && bytes.Contains(first, []byte(`orig_h"`)):
 		return Zeek
 	case bytes.HasPrefix(head, []byte("<")) && bytes.Contains(head, []byte("<Event")) && bytes.Contains(head, []byte("Microsoft-Windows-Sysmon")):
 		return Sysmon
 	}
 	return Unknown
+}
+
+// zeekPath looks for the directive that names the log. A head that was cut off
+// may lack it.
+func zeekPath(head []byte) Format {
+	t := newTSV()
+	for line := range bytes.Lines(head) {
+		if line[0] != '#' {
+			break
+		}
+		var other pathError
+		if errors.As(t.directive(bytes.TrimRight(line[1:], "\r\n")), &other) {
+			return Unknown
+		}
+	}
+	return Zeek
 }
 
 // isStamp tells a line of PR-PORTS, whose log may have lost its head: "05/7/6,".
