@@ -141,6 +141,7 @@ func export(ctx context.Context, cfg Config, o exportOptions, x *filter.Expr, st
 	if left > 0 {
 		fmt.Fprintf(stderr, "portreporter: export: %s left out: %s has no place for them\n", count(left, "event"), o.format)
 	}
+	// The events are out: what is missing of them is told last.
 	q := query(x)
 	return tellGaps(ctx, "export", cfg, r, q.From, q.To, unreadable, o.complete, stderr)
 }
@@ -199,7 +200,7 @@ func textSink(w io.Writer, head []byte, add func([]byte, *activity.Event) []byte
 		n := len(b)
 		b = add(b, e)
 		placed := len(b) > n || footer != nil && e.Remote.IsValid()
-		if len(b) < 32<<10 {
+		if len(b) < 32<<10 { // few writes, and little memory
 			return placed, nil
 		}
 		_, err := w.Write(b)
@@ -221,6 +222,8 @@ func toFile(path string, stdout io.Writer, write func(io.Writer) error) error {
 		w := bufio.NewWriterSize(stdout, 64<<10)
 		return errors.Join(write(w), w.Flush())
 	}
+	// Beside its place, so that it is renamed within one file system. It is made with
+	// mode 0600, and readable to others only as a whole.
 	f, err := os.CreateTemp(filepath.Dir(path), ".portreporter-export-*")
 	if err != nil {
 		return err
@@ -264,7 +267,7 @@ func exportSet(o exportOptions, r *journal.Reader, cfg Config, events iter.Seq2[
 			return nil
 		}
 		started = true
-		at := now
+		at := now // the set is named by when the record began, not by its first port
 		defer func() { now = at }()
 		now = began
 		return w.Start(first)

@@ -118,6 +118,7 @@ func (im *importer) cleanUp() {
 	}
 }
 
+// note tells on stderr what is no result and no failure.
 func (im *importer) note(format string, args ...any) {
 	im.progress.done()
 	fmt.Fprintf(im.stderr, "portreporter: import: %s\n", oneLine(fmt.Sprintf(format, args...)))
@@ -149,6 +150,7 @@ func (im *importer) run(ctx context.Context, args []string) (err error) {
 	if len(im.jobs) == 0 {
 		return nil
 	}
+	// How far the record went so far, to tell if these logs belong before that.
 	before, err := journal.Stat(im.o.dir)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
@@ -171,6 +173,8 @@ func (im *importer) run(ctx context.Context, args []string) (err error) {
 
 // write puts the events of all jobs into the journal, in the order of time.
 func (im *importer) write(ctx context.Context) error {
+	// The ledger knows of the import before the record has anything of it, so that
+	// a crash at any time leaves either nothing or a begun import.
 	if err := im.ledger.begin(im.w.Epoch(), im.jobs); err != nil {
 		return errors.Join(err, im.w.Close())
 	}
@@ -179,6 +183,8 @@ func (im *importer) write(ctx context.Context) error {
 		if err == nil {
 			err = im.w.Err()
 		}
+		// Sorting reads all logs first: what they miss, and when they begin, is known
+		// by the first event.
 		if err == nil && last == 0 {
 			im.w.Append(im.coverage(activity.KindRecorderStart, e.Time))
 		}
@@ -191,7 +197,7 @@ func (im *importer) write(ctx context.Context) error {
 			return errors.Join(err, im.w.Close())
 		}
 	}
-	if err := ctx.Err(); err != nil {
+	if err := ctx.Err(); err != nil { // reading stops early then, without an error
 		return errors.Join(err, im.w.Close())
 	}
 	if last != 0 {
@@ -200,6 +206,7 @@ func (im *importer) write(ctx context.Context) error {
 	if err := im.w.Finish(ctx); err != nil {
 		return err
 	}
+	// Append does not fail: a full disk shows in what was dropped.
 	for _, n := range im.w.Dropped() {
 		if n > 0 {
 			return errors.New("events could not be written")

@@ -235,7 +235,8 @@ func (im *importer) survey(s *source) (known bool, err error) {
 	if err := im.identify(s, head); err != nil || s.format == foreign.Unknown {
 		return false, err
 	}
-	// A file that ends early, as a torn gzip does, is told when it is read.
+	// The sums of what it began with show a log that was imported when it was
+	// shorter. A file that ends early, as a torn gzip does, is told when it is read.
 	sum := sha256.New()
 	for _, n := range im.ledger.lengths() {
 		m, err := io.CopyN(sum, in, n-s.bytes)
@@ -305,6 +306,8 @@ func (im *importer) group(sources []*source) ([]*job, error) {
 	for _, s := range sources {
 		key := filepath.Dir(s.name) + "\x00" + s.suffix
 		j := sets[key]
+		// A second log of one kind with one time in its name, which a copy beside the
+		// log may be, begins a set of its own.
 		if s.format != foreign.Classic || s.suffix == "" || j == nil || j.file(s.log) != nil {
 			j = &job{format: s.format, suffix: s.suffix}
 			jobs = append(jobs, j)
@@ -412,6 +415,8 @@ func (im *importer) zone(j *job) *time.Location {
 // whose events tell.
 func (im *importer) beginning(j *job) int64 {
 	loc := im.zone(j)
+	// The header was read in another location than the set turned out to be in: its
+	// clock counts.
 	for _, s := range j.files {
 		if d := s.header.Date; !d.IsZero() {
 			return time.Date(d.Year(), d.Month(), d.Day(), d.Hour(), d.Minute(), d.Second(), 0, loc).UnixNano()
@@ -422,6 +427,7 @@ func (im *importer) beginning(j *job) int64 {
 	if len(fields) < len(v) {
 		return 0
 	}
+	// The names' years have two digits: the original is of 2004.
 	for i := range v {
 		v[i], _ = strconv.Atoi(fields[i]) // ParseName has seen digits
 	}
@@ -445,7 +451,7 @@ func (im *importer) read(j *job) iter.Seq[*activity.Event] {
 				continue
 			}
 			defer in.Close()
-			if j.format == foreign.Classic {
+			if j.format == foreign.Classic { // a set's by their kind, another log at 0
 				i = int(s.log)
 			}
 			inputs[i] = in

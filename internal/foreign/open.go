@@ -38,7 +38,7 @@ func Open(r io.Reader) (*Input, error) {
 	}
 	b := bufio.NewReaderSize(plain, headBytes)
 	head, err := b.Peek(4)
-	if err != nil && err != io.EOF {
+	if err != nil && err != io.EOF { // a file of less than four bytes is one too
 		done()
 		return nil, err
 	}
@@ -51,7 +51,7 @@ func decompress(b *bufio.Reader) (r io.Reader, done func(), err error) {
 	case err != nil && err != io.EOF:
 		return nil, nil, err
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(b)
+		z, err := gzip.NewReader(b) // members that follow each other are one, as gzip(1) has it
 		if err != nil {
 			return nil, nil, fmt.Errorf("gzip: %w", err)
 		}
@@ -109,7 +109,7 @@ func (l *lines) next() ([]byte, error) {
 	b, err := l.r.ReadSlice('\n')
 	switch {
 	case err == nil:
-	case errors.Is(err, bufio.ErrBufferFull):
+	case errors.Is(err, bufio.ErrBufferFull): // the buffer is of maxLine
 		text := bytes.Clone(b[:256])
 		l.number++
 		for errors.Is(err, bufio.ErrBufferFull) {

@@ -55,6 +55,10 @@ func inOrder(seq iter.Seq2[*activity.Event, error], dir string, room int) iter.S
 }
 
 // sorter gathers events into runs, each sorted, all but the last one in files.
+//
+//	in memory, room events -> sorted -> run 1 (file) ┐
+//	                          sorted -> run 2 (file) ├ merged by a heap -> out
+//	the last ones             sorted -> in memory    ┘
 type sorter struct {
 	dir    string
 	room   int
@@ -88,6 +92,8 @@ func (s *sorter) spill() error {
 	w := bufio.NewWriterSize(f, 64<<10)
 	var b []byte
 	for _, e := range s.events {
+		// The process stands beside each of its events: a table of all that a long
+		// log names would not be bounded.
 		b = appendFrame(b[:0], func(b []byte) []byte { return activity.AppendEvent(b, e) })
 		b = appendFrame(b, func(b []byte) []byte {
 			if e.Process == nil {
@@ -99,7 +105,7 @@ func (s *sorter) spill() error {
 			return err
 		}
 	}
-	clear(s.events)
+	clear(s.events) // the array stays, and would hold them
 	s.events = s.events[:0]
 	if err := w.Flush(); err != nil {
 		return err

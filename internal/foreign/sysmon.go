@@ -101,9 +101,11 @@ func ComputerOf(head []byte) string {
 // event fills e. Source is the end that began, whoever tells it: with Initiated
 // false this host is the Destination.
 func (x *sysmonXML) event(e *activity.Event, p *people) error {
+	// By name and not by place: schema versions from 3 to 4.90 differ in which
+	// fields there are, RuleName for one.
 	field := make(map[string]string, len(x.EventData.Data))
 	for _, d := range x.EventData.Data {
-		if v := strings.TrimSpace(d.Text); v != "-" {
+		if v := strings.TrimSpace(d.Text); v != "-" { // Sysmon's word for none
 			field[d.Name] = v
 		}
 	}
@@ -130,6 +132,7 @@ func (x *sysmonXML) event(e *activity.Event, p *people) error {
 		e.Kind, e.Role, e.Flags = activity.KindAccept, activity.RoleAcceptor, activity.FlagInbound
 		e.Local, e.Remote = destination, source
 	}
+	// For UDP Sysmon reports the first datagram of an exchange.
 	if proto == activity.UDP {
 		e.Kind, e.Role = activity.KindFlow, activity.RoleUser
 	}
@@ -204,10 +207,13 @@ func (p *people) find(pid, guid, image, user string) (*activity.Process, error) 
 	if p.all == nil || len(p.all) >= maxPeople {
 		p.all = make(map[string]*activity.Process)
 	}
+	// The key's start is of the boot clock, which the log does not have: the id
+	// tells processes apart that had one pid, by their GUIDs.
 	key := activity.ProcessKey{PID: uint32(n)}
 	q := &activity.Process{ID: activity.MakeProcessID([]byte(p.origin+"\x00"+id), key, 0), Key: key, Start: guidStart(guid),
 		Name: image[strings.LastIndexByte(image, '\\')+1:], User: user,
 		UID: activity.NoID, EUID: activity.NoID, GID: activity.NoID, LoginUID: activity.NoID}
+	// "System" and "Registry" are names, and no paths. Sysmon for Linux writes "/".
 	if strings.Contains(image, `\`) || strings.Contains(image, "/") {
 		q.Exe = image
 	}
@@ -271,7 +277,7 @@ func (c *chunks) next() ([]byte, int, error) {
 // was cut short.
 func (c *chunks) element() ([]byte, error) {
 	const end = "</Event>"
-	for from := 1; ; {
+	for from := 1; ; { // from is where what was not looked at yet begins
 		rest := c.buf[min(from, len(c.buf)):]
 		stop, again := bytes.Index(rest, []byte(end)), begin(rest)
 		switch {
@@ -282,7 +288,7 @@ func (c *chunks) element() ([]byte, error) {
 		case len(c.buf) > maxLine:
 			return c.buf, errLongEvent
 		}
-		from = max(1, len(c.buf)-16)
+		from = max(1, len(c.buf)-16) // a tag may lie across two reads
 		if err := c.more(); err == io.EOF {
 			return c.buf, errCutShort
 		} else if err != nil {
@@ -317,6 +323,7 @@ func (c *chunks) more() error {
 	if c.ended {
 		return io.EOF
 	}
+	// A new buffer each time: what next returned before lies in the old one.
 	fresh := make([]byte, len(c.buf), len(c.buf)+headBytes)
 	copy(fresh, c.buf)
 	n, err := c.in.Read(fresh[len(fresh):cap(fresh)])

@@ -39,7 +39,7 @@ func zeekEvents(in *Input, opt Options) iter.Seq2[*activity.Event, error] {
 	return func(yield func(*activity.Event, error) bool) {
 		l := lines{r: in.r}
 		t := newTSV()
-		var e [2]activity.Event
+		var e [2]activity.Event // a connection's beginning and its end
 		for {
 			line, err := l.next()
 			if err == io.EOF {
@@ -124,6 +124,8 @@ func truth(v []byte) int8 {
 	return -1
 }
 
+// withAddr and withPort fill one half of an end: the columns come in any order.
+// Zones are names of the sensor's interfaces, and say nothing here.
 func withAddr(a netip.AddrPort, v []byte) (netip.AddrPort, error) {
 	ip, err := netip.ParseAddr(string(v))
 	if err != nil {
@@ -140,6 +142,8 @@ func withPort(a netip.AddrPort, v []byte) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a.Addr(), uint16(n)), nil
 }
 
+// parseCount reads Zeek's count, an unsigned 64-bit number. One that a signed
+// number does not hold is no count of bytes that any link has carried.
 func parseCount(v []byte) (int64, error) {
 	n, err := strconv.ParseUint(string(v), 10, 63)
 	if err != nil {
@@ -161,6 +165,7 @@ func parseInterval(v []byte) (int64, error) {
 // instant of our time to 200 ns only.
 func seconds(v []byte) (ns int64, ok bool) {
 	whole, frac, _ := bytes.Cut(v, []byte("."))
+	// JSON writers may use an exponent for very small and very large numbers.
 	if bytes.ContainsAny(v, "eE") {
 		f, err := strconv.ParseFloat(string(v), 64)
 		if err != nil || math.Abs(f) > 9e9 || math.IsNaN(f) {
@@ -168,6 +173,7 @@ func seconds(v []byte) (ns int64, ok bool) {
 		}
 		return int64(f * 1e9), true
 	}
+	// 9e9 seconds are 285 years: what int64 holds in ns, counted from 1970.
 	s, err := strconv.ParseInt(string(whole), 10, 64)
 	if err != nil || s < -9e9 || s > 9e9 || len(frac) > 30 {
 		return 0, false
@@ -177,7 +183,7 @@ func seconds(v []byte) (ns int64, ok bool) {
 		if d < '0' || d > '9' {
 			return 0, false
 		}
-		ns += int64(d-'0') * scale
+		ns += int64(d-'0') * scale // 0 from the tenth digit on
 		scale /= 10
 	}
 	if len(v) > 0 && v[0] == '-' {
@@ -241,13 +247,14 @@ func (c *conn) events(es *[2]activity.Event, opt Options) []activity.Event {
 	v := c.end(opt)
 	proto, err := activity.ParseProto(c.proto)
 	switch {
-	case err != nil:
+	case err != nil: // icmp, unknown_transport
 		opt.Skipped.Other++
 		return nil
 	case v.other:
 		opt.Skipped.Foreign++
 		return nil
 	}
+	// No process is ever named: Zeek sees packets.
 	first := &es[0]
 	*first = activity.Event{Time: c.ts, Proto: proto, Tier: activity.TierImport, Local: v.local, Remote: v.remote, Unknown: activity.FactOwner}
 	if v.inbound {
@@ -309,6 +316,8 @@ func (c *conn) ending(es *[2]activity.Event, v view, kind activity.Kind) int {
 	*e = activity.Event{Kind: kind, Time: c.ts + max(c.duration, 0), Proto: first.Proto, Tier: first.Tier, Local: first.Local, Remote: first.Remote,
 		Flags: first.Flags, Unknown: first.Unknown, Duration: max(c.duration, 0), Rx: uint64(max(v.rx, 0)), Tx: uint64(max(v.tx, 0)),
 		RxPackets: uint64(max(v.rxPkts, 0)), TxPackets: uint64(max(v.txPkts, 0))}
+	// Zeek leaves a counter unset where it lost count of one side; half of what
+	// was sent is not the bytes of a connection, so both are unknown then.
 	unknown := func(f activity.Facts, when bool) {
 		if when {
 			e.Unknown |= f
@@ -317,10 +326,11 @@ func (c *conn) ending(es *[2]activity.Event, v view, kind activity.Kind) int {
 	unknown(activity.FactDuration, c.duration < 0)
 	unknown(activity.FactBytes, v.rx < 0 || v.tx < 0)
 	unknown(activity.FactPackets, v.rxPkts < 0 || v.txPkts < 0)
-	if kind == activity.KindFlowEnd {
+	if kind == activity.KindFlowEnd { // Zeek's own time-out, which is not ours
 		unknown(activity.FactReason, true)
 		return 1
 	}
+	// history would tell who sent the first FIN; no process could be named by it.
 	e.Unknown |= activity.FactCloser | activity.FactRTT | activity.FactRetransmits
 	switch c.state {
 	case "RSTO", "RSTR", "RSTRH":

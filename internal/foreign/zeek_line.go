@@ -42,6 +42,7 @@ func (t *tsv) record(line []byte, c *conn) error {
 	case t.fields == nil:
 		return errNoFields
 	}
+	// Empty is treated as unset: a set that is (empty) is none that we take.
 	rest, more := line, true
 	for i := 0; i < len(t.fields); i++ {
 		if !more {
@@ -74,6 +75,8 @@ func (t *tsv) directive(line []byte) error {
 		t.separator = []byte(s)
 		return errNoRecord
 	}
+	// #set_separator, #empty_field, #types, #open and #close say nothing that the
+	// fields taken here depend on.
 	name, value, _ := bytes.Cut(line, t.separator)
 	switch string(name) {
 	case "unset_field":
@@ -132,6 +135,7 @@ func jsonRecord(line []byte, c *conn) error {
 	if err := json.Unmarshal(line, &j); err != nil {
 		return fmt.Errorf("bad JSON: %w", err)
 	}
+	// Vector, Filebeat and others unfold "id.orig_h" into an object.
 	if j.ID != nil {
 		j.OrigH, j.OrigP, j.RespH, j.RespP = j.ID.OrigH, j.ID.OrigP, j.ID.RespH, j.ID.RespP
 	}
@@ -145,6 +149,8 @@ func jsonRecord(line []byte, c *conn) error {
 		if len(v) == 0 || string(v) == "null" {
 			continue
 		}
+		// Numbers are kept as they are written: through a float64 ts would lose its
+		// microseconds.
 		if v[0] == '"' {
 			var s string
 			if err := json.Unmarshal(v, &s); err != nil {

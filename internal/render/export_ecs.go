@@ -23,6 +23,7 @@ func appendECS(b []byte, e *activity.Event, opt Options) []byte {
 	b = ecsEnds(b, e)
 	b = ecsNetwork(b, e)
 	b = ecsProcess(b, e)
+	// The observer is who watched; the agent that ships the documents is another.
 	b = append(b, `,"observer":{"product":"Port Reporter","type":"host"}`...)
 	return append(ecsOwn(b, e), '}', '\n')
 }
@@ -35,6 +36,7 @@ func ecsEvent(b []byte, e *activity.Event) []byte {
 	} else {
 		b = append(b, "network"...)
 	}
+	// category and type are arrays in ECS, also of one word.
 	b = append(append(b, `"],"type":[`...), ecsType(e)...)
 	b = append(b, `],"module":"portreporter","dataset":"portreporter.events"`...)
 	b = appendWord(b, "action", e.Kind.String())
@@ -43,6 +45,7 @@ func ecsEvent(b []byte, e *activity.Event) []byte {
 	if durationFact(e) == present && e.Duration >= 0 {
 		b = appendUintField(b, "duration", uint64(e.Duration))
 	}
+	// event.duration is defined as the difference of these two, in ns.
 	if t := began(e); t != 0 {
 		b = appendStringField(b, "start", rfc3339(t))
 		b = appendStringField(b, "end", rfc3339(e.Time))
@@ -79,6 +82,8 @@ func ecsType(e *activity.Event) string {
 	return `"info"`
 }
 
+// ecsOutcome is event.outcome, from the view of whoever caused the event. A knock
+// failed for the one who knocked.
 func ecsOutcome(e *activity.Event) string {
 	switch e.Kind {
 	case activity.KindBindFailed, activity.KindConnectFailed, activity.KindKnock:
@@ -104,6 +109,8 @@ func ecsEnds(b []byte, e *activity.Event) []byte {
 		return append(appendUintField(b, "port", uint64(e.Local.Port())), '}')
 	}
 	source, destination := ends(e)
+	// source.bytes are those that the source sent, destination.bytes those that the
+	// destination did.
 	sent, received, sentPackets, receivedPackets := e.Tx, e.Rx, e.TxPackets, e.RxPackets
 	if inbound(e) {
 		sent, received, sentPackets, receivedPackets = received, sent, receivedPackets, sentPackets
@@ -132,6 +139,8 @@ func ecsEnds(b []byte, e *activity.Event) []byte {
 	return b
 }
 
+// ecsNetwork writes what both ends share. direction is that of a host's own view
+// (ingress, egress); inbound and outbound are a network's in ECS.
 func ecsNetwork(b []byte, e *activity.Event) []byte {
 	if e.Proto == 0 {
 		return b
@@ -140,7 +149,7 @@ func ecsNetwork(b []byte, e *activity.Event) []byte {
 	b = appendStringField(b, "iana_number", strconv.Itoa(int(e.Proto)))
 	switch {
 	case !e.Local.IsValid():
-	case e.Local.Addr().Is4() || e.Flags&activity.FlagMapped != 0:
+	case e.Local.Addr().Is4() || e.Flags&activity.FlagMapped != 0: // on the wire
 		b = appendWord(b, "type", "ipv4")
 	default:
 		b = appendWord(b, "type", "ipv6")
@@ -196,6 +205,8 @@ func ecsProcess(b []byte, e *activity.Event) []byte {
 	return b
 }
 
+// ecsProcessFacts writes what is known of the owner. args are as recorded, that is
+// redacted (docs/REDACTION.md), and command_line is made of them.
 func ecsProcessFacts(b []byte, p *activity.Process) []byte {
 	b = appendIf(b, "name", p.Name)
 	b = appendIf(b, "executable", p.Exe)

@@ -104,6 +104,8 @@ func (p *Parquet) Write(e *activity.Event) error {
 	return p.flush()
 }
 
+// flush encodes the rows that are held, and ends a row group that is full: what
+// is written then needs no memory any more.
 func (p *Parquet) flush() error {
 	if _, err := p.w.Write(p.rows); err != nil {
 		return fmt.Errorf("write parquet: %w", err)
@@ -132,6 +134,8 @@ func (p *Parquet) Close() error {
 	return nil
 }
 
+// row is e as one row. Zeros of optional columns are written as null: none of them
+// has a zero that means something (no pid, port or inode is 0).
 func (p *Parquet) row(e *activity.Event) parquetRow {
 	r := parquetRow{Time: e.Time, Seq: e.Seq, Host: utf8Text(p.opt.Host), Kind: e.Kind.String(), ServicePort: e.Service(), Inbound: inbound(e),
 		PID: ownerPID(e.Owner, known(e.Process)), Role: e.Role.String(), NetNS: e.NetNS, Socket: e.Socket, RTT: e.RTT, Errno: e.Errno, Closer: e.Closer,
@@ -163,6 +167,8 @@ func parquetEnd(a netip.AddrPort) (string, *uint16) {
 	return addrText(a), &port
 }
 
+// counters fills what is null where it does not apply or is not known: 0 bytes are
+// something else than no word about them.
 func (r *parquetRow) counters(e *activity.Event) {
 	if bytesFact(e) == present {
 		r.Rx, r.Tx = new(e.Rx), new(e.Tx)

@@ -17,7 +17,6 @@ import (
 type zeekExport struct {
 	opt  Options
 	open map[zeekKey]activity.Event
-	last int64 // time of the last event, UTC ns
 }
 
 type zeekKey struct {
@@ -59,7 +58,6 @@ func (z *zeekExport) AppendHeader(b []byte) []byte {
 
 // Append appends the row of a connection that e ends. A beginning has none yet.
 func (z *zeekExport) Append(b []byte, e *activity.Event) []byte {
-	z.last = max(z.last, e.Time)
 	k := zeekKey{e.Proto, e.Local, e.Remote, e.NetNS}
 	switch e.Kind {
 	case activity.KindConnect, activity.KindAccept, activity.KindFlow, activity.KindSnapshot:
@@ -67,7 +65,7 @@ func (z *zeekExport) Append(b []byte, e *activity.Event) []byte {
 			z.open[k] = *e
 		}
 		return b
-	case activity.KindClose, activity.KindFlowEnd:
+	case activity.KindClose, activity.KindFlowEnd: // a flow that goes on after it was idle begins anew
 		delete(z.open, k)
 	}
 	return z.row(b, e, zeekState(e))
@@ -146,6 +144,8 @@ func zeekFlowState(e *activity.Event) string {
 	return "SF"
 }
 
+// row appends one line. What only a sensor on the wire can know is unset: service,
+// history, missed_bytes, the IP bytes, and whether the peer is local too.
 func (z *zeekExport) row(b []byte, e *activity.Event, state string) []byte {
 	orig, resp := ends(e)
 	if state == "" || !orig.IsValid() || !resp.IsValid() {
@@ -181,6 +181,7 @@ func (z *zeekExport) row(b []byte, e *activity.Event, state string) []byte {
 	return append(zeekOwner(b, e), '\n')
 }
 
+// zeekOwner appends our own columns: whose the connection was.
 func zeekOwner(b []byte, e *activity.Event) []byte {
 	p := known(e.Process)
 	b = zeekCount(b, is(e, activity.FactOwner, ownerPID(e.Owner, p) != 0, false), uint64(ownerPID(e.Owner, p)))
@@ -237,6 +238,7 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // same for the same connection.
 func zeekUID(host string, e *activity.Event, start int64) string {
 	in := append([]byte(host), 0)
+	// A TCP socket is one connection; a UDP one has many flows, told by their begin.
 	in = binary.LittleEndian.AppendUint64(in, e.Socket)
 	if e.Socket == 0 || e.Proto != activity.TCP {
 		in = binary.LittleEndian.AppendUint64(in, uint64(start))
