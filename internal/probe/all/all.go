@@ -6,7 +6,9 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/dns"
 	"github.com/portreporter/portreporter/internal/probe/ftp"
 	"github.com/portreporter/portreporter/internal/probe/imap"
+	"github.com/portreporter/portreporter/internal/probe/kerberos"
 	"github.com/portreporter/portreporter/internal/probe/ldap"
+	"github.com/portreporter/portreporter/internal/probe/netbios"
 	"github.com/portreporter/portreporter/internal/probe/pop3"
 	"github.com/portreporter/portreporter/internal/probe/rpc"
 	"github.com/portreporter/portreporter/internal/probe/smtp"
@@ -18,7 +20,9 @@ func Probers() []probe.Prober {
 		dns.Prober{},
 		ftp.Prober{},
 		imap.Prober{},
+		kerberos.Prober{},
 		ldap.Prober{},
+		netbios.Prober{},
 		pop3.Prober{},
 		rpc.Prober{},
 		smtp.Prober{},

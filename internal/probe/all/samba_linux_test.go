@@ -7,8 +7,11 @@ import (
 	"testing"
 
 	"github.com/portreporter/portreporter/internal/probe"
+	"github.com/portreporter/portreporter/internal/probe/dns"
 	"github.com/portreporter/portreporter/internal/probe/internal/probetest"
+	"github.com/portreporter/portreporter/internal/probe/kerberos"
 	"github.com/portreporter/portreporter/internal/probe/ldap"
+	"github.com/portreporter/portreporter/internal/probe/netbios"
 	"github.com/portreporter/portreporter/internal/probe/rpc"
 	"github.com/portreporter/portreporter/internal/testutil/server"
 )
@@ -30,12 +33,20 @@ func TestDomainController(t *testing.T) {
 		{"ldaps", ldap.Prober{}, probe.TCP, 636, map[string]string{"dnsHostName": "dc1.ad.example.test", "protocol": "TLS 1."}},
 		{"gc over tls", ldap.Prober{}, probe.TCP, 3269, map[string]string{"dnsHostName": "dc1.ad.example.test", "protocol": "TLS 1."}},
 		{"ldap over udp", ldap.Prober{}, probe.UDP, 389, map[string]string{"dnsHostName": "dc1.ad.example.test", "DnsForestName": "ad.example.test", "NetbiosDomainName": "EXAMPLE", "DcSiteName": "Default-First-Site-Name", "Flags": "PDC"}},
+		{"kerberos", kerberos.Prober{}, probe.TCP, 88, map[string]string{"error": "6 KDC_ERR_C_PRINCIPAL_UNKNOWN", "text": "No client in request"}},
+		{"kerberos over udp", kerberos.Prober{}, probe.UDP, 88, map[string]string{"error": "6 KDC_ERR_C_PRINCIPAL_UNKNOWN", "text": "No client in request"}},
+		{"kpasswd", kerberos.Prober{}, probe.TCP, 464, map[string]string{"error": "2", "realm": "AD.EXAMPLE.TEST", "service": "kadmin/changepw"}},
+		{"kpasswd over udp", kerberos.Prober{}, probe.UDP, 464, map[string]string{"error": "2", "realm": "AD.EXAMPLE.TEST", "service": "kadmin/changepw"}},
+		{"adapter status", netbios.Prober{}, probe.UDP, 137, map[string]string{"names": ""}},
+		{"session", netbios.Prober{}, probe.TCP, 139, map[string]string{"session": "accepted"}},
+		{"dns", dns.Prober{Name: "ad.example.test"}, probe.UDP, 53, map[string]string{"rcode": "NOERROR", "flags": "AA"}},
+		{"dns over tcp", dns.Prober{Name: "ad.example.test"}, probe.TCP, 53, map[string]string{"rcode": "NOERROR", "answers": "ad.example.test"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s.NS.Do(func() {
 				a := probetest.Ask(t, tt.p, tt.proto, netip.AddrPortFrom(s.Addr, tt.port))
 				for name, want := range tt.want {
-					if got := a.Get(name); !strings.HasPrefix(got, want) {
+					if got := a.Get(name); got == "" || !strings.HasPrefix(got, want) {
 						t.Errorf("%s is %q, want %q: %+v", name, got, want, a)
 					}
 				}
