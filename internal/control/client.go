@@ -228,6 +228,13 @@ func (c *Client) List(ctx context.Context) iter.Seq2[*activity.Socket, error] {
 // good order, else with an error as the last thing. It takes the connection
 // over: whatever ends it, the Client is closed.
 func (c *Client) Follow(ctx context.Context, recent int) iter.Seq2[*activity.Event, error] {
+	return c.FollowFrom(ctx, recent, func() {})
+}
+
+// FollowFrom is Follow that calls begun as soon as no event can be missed any
+// more: a table that is asked for after that, on another Client, has all that
+// came before.
+func (c *Client) FollowFrom(ctx context.Context, recent int, begun func()) iter.Seq2[*activity.Event, error] {
 	return func(yield func(*activity.Event, error) bool) {
 		defer c.Close()
 		known := processes{}
@@ -236,6 +243,7 @@ func (c *Client) Follow(ctx context.Context, recent int) iter.Seq2[*activity.Eve
 			switch typ {
 			case frameBegin:
 				c.patience = 0 // events come when they come
+				begun()
 				return nil
 			case frameForget:
 				known.forget()

@@ -63,6 +63,7 @@ func identify(ctx context.Context, d *dialer, q *question, all []Prober) Result 
 	var said []byte
 	for _, p := range q.probers {
 		var raw []byte
+		r.Asked = p.Protocol()
 		r.Answer, raw = ask(ctx, d, p, r.Target, askedTime)
 		if said == nil {
 			said = raw
@@ -78,6 +79,9 @@ func identify(ctx context.Context, d *dialer, q *question, all []Prober) Result 
 		} else {
 			r.Answer, said = guessTCP(ctx, d, r.Target, rest, said)
 		}
+	}
+	if r.Answer != nil {
+		r.Asked = r.Answer.Protocol
 	}
 	d.told(&r)
 	if r.Answer == nil && said == nil {

@@ -102,7 +102,7 @@ type Result struct {
 	Target   Target
 	Verdict  Verdict
 	Evidence Evidence
-	Asked    string  // protocol of the Prober that was asked last, answered or not; "" none was
+	Asked    string  // protocol that answered; else the last that was asked by name or port, "" none was
 	Answer   *Answer // what the service said; nil: not asked, or it said nothing that was understood
 	Start    time.Time
 	Took     time.Duration // all of it, the questions included
