@@ -34,14 +34,9 @@ type page struct {
 	Events   string
 	Complete bool // and nothing lost
 	Coverage string
-	Gaps     []pageGap
+	Gaps     []string
 	Made     string
 	Sections []pageSection
-}
-
-type pageGap struct {
-	Text string
-	Idle bool
 }
 
 // pageSection is one table.
@@ -90,10 +85,10 @@ func AppendReportHTML(b []byte, h *ReportHead, tables []*analyse.Table, opt Opti
 	}
 	for i := range h.Gaps {
 		if i == maxGapsShown {
-			p.Gaps = append(p.Gaps, pageGap{"and " + things(len(h.Gaps)-i, "more gap"), false})
+			p.Gaps = append(p.Gaps, "and "+things(len(h.Gaps)-i, "more gap"))
 			break
 		}
-		p.Gaps = append(p.Gaps, pageGap{h.Gaps[i].describe(&opt), h.Gaps[i].Idle})
+		p.Gaps = append(p.Gaps, h.Gaps[i].describe(&opt))
 	}
 	for _, t := range tables {
 		p.Sections = append(p.Sections, section(t, &opt))
