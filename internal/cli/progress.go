@@ -27,13 +27,20 @@ func newProgress(w io.Writer, what string) *progress {
 
 // step counts an event. The clock is looked at now and then only.
 func (p *progress) step() {
-	if p.n++; p.w == nil || p.n%(1<<12) != 0 {
+	if p.n++; p.n%(1<<12) == 0 {
+		p.say(count(p.n, "event"))
+	}
+}
+
+// say shows how far it is, if it is time to.
+func (p *progress) say(far string) {
+	if p.w == nil {
 		return
 	}
 	if now := time.Now(); now.After(p.next) {
 		p.next = now.Add(time.Second)
-		text := fmt.Sprintf("%s %s", p.what, count(p.n, "event"))
-		p.wrote = len(text)
+		text := fmt.Sprintf("%s %s", p.what, far)
+		p.wrote = max(p.wrote, len(text))
 		fmt.Fprint(p.w, "\r"+text)
 	}
 }

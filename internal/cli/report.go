@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,8 +175,8 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	modules := recordModules(cfg.Dir)
-	x, err := parseRecordFilter("report", q.filter, modules)
+	modules := newModuleCache(r)
+	x, err := parseRecordFilter("report", q.filter, modules.get)
 	if err != nil {
 		return err
 	}
@@ -190,10 +189,13 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 		return err
 	}
 	opt := analyse.ReportOptions{Names: q.names, From: s.head.From, To: s.head.To, Covered: s.covered, Location: time.Local, Top: f.rows(),
-		Service: func(port uint16, _ activity.Proto) string { return filter.ServiceName(port) }, Modules: modules, Wanted: q.wanted}
-	if opt.Findings, err = q.findings(ctx, cfg, r, x, stderr); err != nil {
+		Service: func(port uint16, _ activity.Proto) string { return filter.ServiceName(port) }, Modules: modules.get, Wanted: q.wanted}
+	found, loaded, err := newFindings(ctx, "report", cfg, activity.SeverityInfo, stderr)
+	if err != nil {
 		return err
 	}
+	found.over(r, loaded.set, x)
+	opt.Findings = func(e *activity.Event, buf []activity.Finding) []activity.Finding { return append(buf, found.of(e)...) }
 	if f.resolve {
 		opt.HostOf = func(addrs []netip.Addr) []string { return hostNames(ctx, addrs) }
 	}
@@ -212,25 +214,6 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 		nameGaps("report", gaps, stderr)
 	}
 	return holes("report", len(gaps), s.unreadable, f.complete)
-}
-
-// findings gives what the rules of interest say of each event. Rules that cannot
-// be loaded are an error where somebody asked for them, and else a word on
-// stderr: the other reports have their own to tell.
-func (q *question) findings(ctx context.Context, cfg Config, r *journal.Reader, x *filter.Expr, stderr io.Writer) (func(*activity.Event, []activity.Finding) []activity.Finding, error) {
-	if len(q.names) > 0 && !slices.Contains(q.names, "interest") {
-		return nil, nil
-	}
-	f, rules, err := newFindings(ctx, "report", cfg, activity.SeverityInfo, stderr)
-	switch {
-	case err != nil && len(q.names) > 0:
-		return nil, err
-	case err != nil:
-		fmt.Fprintf(stderr, "portreporter: report: %s\n", oneLine(err.Error()))
-		return nil, nil
-	}
-	f.over(r, rules.set, x)
-	return func(e *activity.Event, found []activity.Finding) []activity.Finding { return append(found, f.of(e)...) }, nil
 }
 
 // reporting reads the record for reports.
@@ -262,14 +245,6 @@ func (s *reporting) cover(cfg Config) (gaps []journal.Interval, err error) {
 		if g.Event != nil {
 			s.head.Lost += g.Event.Coverage.LostTotal()
 		}
-	}
-	if q.From == 0 { // else they are gaps
-		for _, i := range spans {
-			if i.State == journal.StateNotRunning {
-				s.head.Gaps = append(s.head.Gaps, render.Gap{From: i.From, To: i.To, Reason: i.Reason, Idle: true})
-			}
-		}
-		slices.SortStableFunc(s.head.Gaps, func(a, b render.Gap) int { return cmp.Compare(a.From, b.From) })
 	}
 	s.covered = recorded(spans)
 	for _, c := range s.covered {

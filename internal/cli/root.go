@@ -25,6 +25,7 @@ func commands() []*cobra.Command {
 		newImportCommand(),
 		newExportCommand(),
 		newDoctorCommand(),
+		newQueryCommand(),
 		newInterestCommand(),
 		newVerifyCommand(),
 		newServiceCommand(),

@@ -24,6 +24,12 @@ func TestMain(m *testing.M) {
 			stop()
 			os.Exit(code)
 		},
+		"portqry": func() { // as cmd/portqry does
+			ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+			code := RunPortQry(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+			stop()
+			os.Exit(code)
+		},
 		"story": runStory,
 		"week":  runWeek,
 		"webshop": func() {

@@ -1,0 +1,209 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// greeter listens on loopback and greets everybody in FTP's words.
+func greeter(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			all.Go(func() {
+				defer c.Close()
+				fmt.Fprint(c, "220 hello FTP\r\n")
+				for sc := bufio.NewScanner(c); sc.Scan(); {
+					if strings.HasPrefix(sc.Text(), "QUIT") {
+						fmt.Fprint(c, "221 bye\r\n")
+						return
+					}
+					fmt.Fprint(c, "530 no\r\n")
+				}
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); all.Wait() })
+	return netip.MustParseAddrPort(l.Addr().String())
+}
+
+// closedPort is one that nothing listens on, for the time being.
+func closedPort(t *testing.T) uint16 {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return uint16(l.Addr().(*net.TCPAddr).Port)
+}
+
+func runQuery(t *testing.T, args ...string) (code int, out, msg string) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	code = Run(t.Context(), append([]string{"query"}, args...), strings.NewReader(""), &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestQuery(t *testing.T) {
+	ftp, none := greeter(t), closedPort(t)
+	ports := fmt.Sprintf("%d,%d", ftp.Port(), none)
+	code, out, msg := runQuery(t, "127.0.0.1", ports, "--as", "ftp", "--explain")
+	for _, want := range []string{"LISTENING", "ftp: hello FTP", "  greeting: 220 hello FTP\n", "NOT LISTENING", "refused (RST)", "portreporter list port:" + fmt.Sprint(none)} {
+		if !strings.Contains(out, want) {
+			t.Errorf("no %q in\n%s", want, out)
+		}
+	}
+	if code != 0 || msg != "" {
+		t.Errorf("exit %d, %s", code, msg)
+	}
+	_, out, _ = runQuery(t, "127.0.0.1", ports, "--verdict-only", "--csv")
+	if n := strings.Count(out, "\n"); n != 3 || !strings.HasPrefix(out, "v,time,host,ip,proto,port,") || strings.Contains(out, "hello") {
+		t.Errorf("csv\n%s", out)
+	}
+	_, out, _ = runQuery(t, "127.0.0.1,127.0.0.1", ports, "--verdict-only", "--json")
+	verdicts := map[int]string{}
+	for line := range strings.Lines(out) {
+		var r struct {
+			Port    int
+			Verdict string
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		verdicts[r.Port] = r.Verdict
+	}
+	if d := cmp.Diff(map[int]string{int(ftp.Port()): "listening", int(none): "not-listening"}, verdicts); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+func TestQueryExpect(t *testing.T) {
+	ftp, none := greeter(t), closedPort(t)
+	file := filepath.Join(t.TempDir(), "want.txt")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(fmt.Sprintf("127.0.0.1 %d listening\n127.0.0.1 %d not-listening\n", ftp.Port(), none))
+	if code, out, msg := runQuery(t, "--expect", file, "--verdict-only"); code != 0 || out != "" || msg != "" {
+		t.Errorf("as expected: exit %d\n%s%s", code, out, msg)
+	}
+	write(fmt.Sprintf("# both\n127.0.0.1 %d,%d listening\n", ftp.Port(), none))
+	code, out, msg := runQuery(t, "--expect", file, "--verdict-only")
+	if want := fmt.Sprintf("%s:2: 127.0.0.1 %d/tcp is NOT LISTENING (refused (RST)), expected LISTENING\n", file, none); out != want {
+		t.Errorf("got  %swant %s", out, want)
+	}
+	if code != 1 || msg != "portreporter: query: 1 of 2 ports are not as expected\n" {
+		t.Errorf("exit %d, %s", code, msg)
+	}
+	write(fmt.Sprintf("127.0.0.1 %d listening\n127.0.0.1 %d filtered\n", none, none))
+	if code, _, msg := runQuery(t, "--expect", file); code != 2 || !strings.Contains(msg, ":2: 127.0.0.1 is expected to be something else in line 1") {
+		t.Errorf("contradiction: exit %d, %s", code, msg)
+	}
+}
+
+// What changes is printed once, with what it was.
+func TestQueryWatch(t *testing.T) {
+	port := closedPort(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	r, w := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- Run(ctx, []string{"query", "127.0.0.1", fmt.Sprint(port), "--watch", "20ms", "--verdict-only"}, strings.NewReader(""), w, io.Discard)
+		w.Close()
+	}()
+	lines := bufio.NewScanner(r)
+	next := func(want string) {
+		t.Helper()
+		if !lines.Scan() || !strings.HasSuffix(lines.Text(), want) {
+			t.Errorf("%q, want %q", lines.Text(), want)
+		}
+	}
+	next(fmt.Sprintf("%d/tcp  NOT LISTENING  refused (RST)", port))
+	l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	next("NOT LISTENING -> LISTENING  connected")
+	l.Close()
+	next("LISTENING -> NOT LISTENING  refused (RST)")
+	cancel()
+	go io.Copy(io.Discard, r)
+	if code := <-ended; code != 0 {
+		t.Errorf("exit %d", code)
+	}
+}
+
+func TestWrongQuery(t *testing.T) {
+	for args, want := range map[string]string{
+		"":                                     "an argument is missing",
+		"127.0.0.1 80 81":                      "wrong arguments",
+		"127.0.0.1 8o":                         `bad port "8o"`,
+		"127.0.0.1, 80":                        "a host is missing between two commas",
+		"127.0.0.1 80 --group nope":            `unknown group "nope"`,
+		"127.0.0.1 80 --udp --both":            "--udp and --both exclude each other",
+		"127.0.0.1 80 --json --csv":            "--json and --csv exclude each other",
+		"127.0.0.1 --local":                    "--local and HOST exclude each other",
+		"127.0.0.1 80 --as ftpp":               `unknown protocol "ftpp"; did you mean "ftp"?`,
+		"127.0.0.0/16 80":                      "65534 addresses and 1 port are 65534 tests: more than 4096 need --many",
+		"2001:db8::/32 80":                     "2001:db8::/32 has 2^96 addresses: no network may have more than 2^16",
+		"127.0.0.1 80 --services /nope":        "services file: open /nope",
+		"no-such-host.invalid 80":              `resolve "no-such-host.invalid"`,
+		"127.0.0.1 80 --groups /nope":          "groups: open /nope",
+		"--expect /nope":                       "open /nope",
+		"127.0.0.1 80 --rate x":                "--rate",
+		"127.0.0.1 80 --source-port 70000":     "--source-port",
+		"127.0.0.1 80 --exlain":                `did you mean "--explain"?`,
+		"--expect f --watch 5s":                "--expect and --watch exclude each other",
+		"127.0.0.1 80 --as ftp --verdict-only": "--as and --verdict-only exclude each other",
+	} {
+		code, out, msg := runQuery(t, strings.Fields(args)...)
+		if code == 0 || out != "" || !strings.Contains(msg, want) || strings.Count(msg, "\n") != 1 {
+			t.Errorf("query %s: exit %d, %q, want %q\n%s", args, code, msg, want, out)
+		}
+	}
+	if code, out, _ := runQuery(t, "--group", "list"); code != 0 || !strings.Contains(out, "domains-and-trusts   Domains and Trusts\n") {
+		t.Errorf("exit %d\n%s", code, out)
+	}
+}
+
+func TestNetworks(t *testing.T) {
+	for text, want := range map[string]string{
+		"192.0.2.8/30": "192.0.2.9 192.0.2.10", "192.0.2.8/31": "192.0.2.8 192.0.2.9", "192.0.2.8/32": "192.0.2.8",
+		"2001:db8::/127": "2001:db8:: 2001:db8::1", "192.0.2.77/30": "192.0.2.77 192.0.2.78",
+	} {
+		all, err := network(netip.MustParsePrefix(text).Masked())
+		var got []string
+		for _, h := range all {
+			got = append(got, h.addr.String())
+		}
+		if d := cmp.Diff(want, strings.Join(got, " ")); d != "" || err != nil {
+			t.Errorf("%s: %v %s", text, err, d)
+		}
+	}
+}
