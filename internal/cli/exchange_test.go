@@ -205,7 +205,7 @@ func TestImportCutShort(t *testing.T) {
 		t.Errorf("mode %v, %v", st.Mode(), err)
 	}
 	for name, tt := range map[string]struct{ ledger, want string }{
-		"cut short":  {begun + "\n", "the last import was cut short: remove " + dir},
+		"cut short":  {begun + "\n", "the last import was cut short, or still runs: if not, remove " + dir},
 		"not a list": {"hello\n", "not a list of imports"},
 	} {
 		if err := os.WriteFile(path, []byte(tt.ledger), 0o640); err != nil {
@@ -307,6 +307,7 @@ func TestImportUnreadable(t *testing.T) {
 	}{
 		{[]string{logs}, exitPartial, "1 file could not be read", 1, "a"},
 		{[]string{broken}, exitFailed, "gzip: ", 0, "b"},
+		{[]string{t.TempDir()}, exitFailed, "no log that can be read here is in ", 0, "d"},
 		{[]string{filepath.Join(dir, "x.evtx")}, exitFailed, "wevtutil qe x.evtx /lf:true /f:xml", 0, "c"},
 	} {
 		var out, errs strings.Builder
@@ -318,5 +319,68 @@ func TestImportUnreadable(t *testing.T) {
 		if tt.imported > 0 && len(eventsOf(t, to)) != tt.imported {
 			t.Errorf("%v: %s", tt.args, out.String())
 		}
+	}
+}
+
+// A file has its name when it is whole, a link stays one, and what is no file is
+// written to and not replaced.
+func TestExportTo(t *testing.T) {
+	record, _ := historyRecord(t, 2, 100)
+	dir := t.TempDir()
+	file, link := filepath.Join(dir, "out.jsonl"), filepath.Join(dir, "link.jsonl")
+	if err := os.WriteFile(file, []byte("old"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(file, link); err != nil {
+		link = file // Windows asks for a privilege
+	}
+	want, _ := runOK(t, "export", "--dir", record, "--format", "jsonl")
+	for _, to := range []string{file, link, os.DevNull, "-"} {
+		stdout, _ := runOK(t, "export", "--dir", record, "--format", "jsonl", "-o", to)
+		if to == "-" && stdout != want || to != "-" && stdout != "" {
+			t.Errorf("%s: stdout %.100q", to, stdout)
+		}
+		if got, err := os.ReadFile(file); err != nil || string(got) != want {
+			t.Errorf("%s: %.100q, %v", to, got, err)
+		}
+	}
+	if st, err := os.Lstat(link); err != nil || link != file && st.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is %v, %v", st.Mode(), err)
+	}
+	if st, err := os.Stat(os.DevNull); err != nil || st.Mode().IsRegular() {
+		t.Errorf("%s is %v, %v", os.DevNull, st.Mode(), err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// A log of more events than a segment, or the memory of a sort, has.
+func TestImportLarge(t *testing.T) {
+	const lines = 150_000
+	var b strings.Builder
+	for i := range lines {
+		fmt.Fprintf(&b, "26/1/1,%d:%d:%d,TCP,443,10.0.0.1,%d,10.1.%d.%d,%d,a.exe,<X>\n", 23-i/10000%24, i/60%60, i%60, 1024+i%60000, i/250%250, i%250, 4+i%40*4)
+	}
+	log, dir := filepath.Join(t.TempDir(), "PR-PORTS-26-01-1-0-0-0.log"), filepath.Join(t.TempDir(), "case")
+	if err := os.WriteFile(log, []byte(b.String()), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	runOK(t, "import", "--dir", dir, log)
+	n, last := 0, int64(0)
+	for _, e := range eventsOf(t, dir) {
+		if n++; e.Time < last {
+			t.Fatalf("event %d is out of order", n)
+		}
+		last = e.Time
+	}
+	if n != lines {
+		t.Errorf("%d of %d events", n, lines)
+	}
+	if stdout, _ := runOK(t, "verify", "--dir", dir); !strings.Contains(stdout, "the record is whole") {
+		t.Error(stdout)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
 }

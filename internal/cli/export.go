@@ -216,11 +216,24 @@ func textSink(w io.Writer, head []byte, add func([]byte, *activity.Event) []byte
 }
 
 // toFile calls write with standard output, or with a file that takes its name
-// only when all of it is written.
+// only when all of it is written. A device or a pipe is written to as it is.
 func toFile(path string, stdout io.Writer, write func(io.Writer) error) error {
 	if path == "" || path == "-" {
 		w := bufio.NewWriterSize(stdout, 64<<10)
-		return errors.Join(write(w), w.Flush())
+		if err := write(w); err != nil {
+			return err
+		}
+		return w.Flush()
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real // what a link points to is replaced, not the link
+	}
+	if st, err := os.Stat(path); err == nil && !st.Mode().IsRegular() {
+		f, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		return errors.Join(write(f), f.Close())
 	}
 	// Beside its place, so that it is renamed within one file system. It is made with
 	// mode 0600, and readable to others only as a whole.

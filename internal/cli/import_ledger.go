@@ -94,7 +94,7 @@ func (l *ledger) read(r io.Reader) error {
 		l.files = append(l.files, e)
 	}
 	if begun > done {
-		return fmt.Errorf("the last import was cut short: remove %s, and import all logs again", filepath.Dir(l.path))
+		return fmt.Errorf("the last import was cut short, or still runs: if not, remove %s, and import all logs again", filepath.Dir(l.path))
 	}
 	return lines.Err()
 }

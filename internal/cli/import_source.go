@@ -111,6 +111,7 @@ func utc(ns int64) string {
 // they name, and leaves out what the record has already.
 func (im *importer) find(ctx context.Context, args []string) (all []*source, err error) {
 	seen := map[string]string{} // by sum
+	had := 0
 	for s, err := range im.candidates(args) {
 		if err == nil {
 			err = ctx.Err()
@@ -130,6 +131,7 @@ func (im *importer) find(ctx context.Context, args []string) (all []*source, err
 			continue
 		case known:
 			im.note("%s was imported already", s.name)
+			had++
 			continue
 		case seen[s.sum] != "" && s.bytes > 0:
 			im.note("%s is the same as %s", s.name, seen[s.sum])
@@ -137,6 +139,9 @@ func (im *importer) find(ctx context.Context, args []string) (all []*source, err
 		}
 		seen[s.sum] = s.name
 		all = append(all, s)
+	}
+	if len(all)+had+im.unread == 0 {
+		return nil, fmt.Errorf("no log that can be read here is in %s", strings.Join(args, ", "))
 	}
 	return all, nil
 }

@@ -25,6 +25,9 @@ func exportSamples() []*activity.Event {
 	long := fuzzed(strings.Repeat("A", 64<<10))
 	long.Process.Args = []string{strings.Repeat("\xff\x00", 32<<10), "", `"quoted" \`}
 	all = append(all, long)
+	// As an imported log has it: a process of which little is known.
+	all = append(all, &activity.Event{Time: 1e18, Kind: activity.KindAccept, Proto: activity.TCP, Local: addr("10.0.0.1:80"), Remote: addr("10.0.0.2:99"),
+		Process: &activity.Process{Key: activity.ProcessKey{PID: 7}, Name: "a.exe", UID: activity.NoID}})
 	h := testutil.NewHistory(7)
 	for i := range 2000 {
 		e := h.Next()
