@@ -8,10 +8,13 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/imap"
 	"github.com/portreporter/portreporter/internal/probe/kerberos"
 	"github.com/portreporter/portreporter/internal/probe/ldap"
+	"github.com/portreporter/portreporter/internal/probe/mssql"
 	"github.com/portreporter/portreporter/internal/probe/netbios"
 	"github.com/portreporter/portreporter/internal/probe/pop3"
 	"github.com/portreporter/portreporter/internal/probe/rpc"
 	"github.com/portreporter/portreporter/internal/probe/smtp"
+	"github.com/portreporter/portreporter/internal/probe/snmp"
+	"github.com/portreporter/portreporter/internal/probe/tftp"
 )
 
 // Probers are all of them, by name.
@@ -22,9 +25,12 @@ func Probers() []probe.Prober {
 		imap.Prober{},
 		kerberos.Prober{},
 		ldap.Prober{},
+		mssql.Prober{},
 		netbios.Prober{},
 		pop3.Prober{},
 		rpc.Prober{},
 		smtp.Prober{},
+		snmp.Prober{},
+		tftp.Prober{},
 	}
 }
