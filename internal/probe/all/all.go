@@ -6,6 +6,7 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/dns"
 	"github.com/portreporter/portreporter/internal/probe/ftp"
 	"github.com/portreporter/portreporter/internal/probe/imap"
+	"github.com/portreporter/portreporter/internal/probe/isakmp"
 	"github.com/portreporter/portreporter/internal/probe/kerberos"
 	"github.com/portreporter/portreporter/internal/probe/ldap"
 	"github.com/portreporter/portreporter/internal/probe/mssql"
@@ -23,6 +24,7 @@ func Probers() []probe.Prober {
 		dns.Prober{},
 		ftp.Prober{},
 		imap.Prober{},
+		isakmp.Prober{},
 		kerberos.Prober{},
 		ldap.Prober{},
 		mssql.Prober{},
