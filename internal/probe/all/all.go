@@ -8,6 +8,7 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/imap"
 	"github.com/portreporter/portreporter/internal/probe/isakmp"
 	"github.com/portreporter/portreporter/internal/probe/kerberos"
+	"github.com/portreporter/portreporter/internal/probe/l2tp"
 	"github.com/portreporter/portreporter/internal/probe/ldap"
 	"github.com/portreporter/portreporter/internal/probe/mssql"
 	"github.com/portreporter/portreporter/internal/probe/netbios"
@@ -26,6 +27,7 @@ func Probers() []probe.Prober {
 		imap.Prober{},
 		isakmp.Prober{},
 		kerberos.Prober{},
+		l2tp.Prober{},
 		ldap.Prober{},
 		mssql.Prober{},
 		netbios.Prober{},
