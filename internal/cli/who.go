@@ -80,6 +80,9 @@ func (w *who) tell(ctx context.Context, cfg Config, x *filter.Expr, args []strin
 	defer boundPast()()
 	past := newPast(ctx, "who", cfg, r, w.stderr)
 	q := query(x)
+	if q.From > past.now {
+		return usagef("who: %s is in the future", stamp(q.From))
+	}
 	q.Match = func(e *activity.Event) bool { return x.Match(e) || matchHolder(x, e) }
 	open, err := past.openBefore(ctx, q, x)
 	if err != nil {
@@ -109,24 +112,31 @@ func matchHolder(x *filter.Expr, e *activity.Event) bool {
 
 // openBefore returns what of the thing was open when the time asked for begins.
 func (p *past) openBefore(ctx context.Context, q journal.Query, x *filter.Expr) ([]*activity.Socket, error) {
-	if _, _, ok := p.run(q.From); q.From == 0 || !ok || q.Never {
-		return nil, nil
-	}
-	q.Kinds = 0
-	state, err := p.stateAt(ctx, q.From-1, q)
-	if err != nil {
-		return nil, err
+	var state analyse.State
+	_, _, ok := p.run(q.From)
+	switch {
+	case q.Never:
+	case q.From == 0: // all of the record, of which retention may have removed the beginning
+		if first, _, ok := p.run(p.begins()); ok && first.Event == nil {
+			p.addLive(ctx, &state, first.From)
+		}
+	case ok:
+		q.Kinds = 0
+		var err error
+		if state, err = p.stateAt(ctx, q.From-1, q); err != nil {
+			return nil, err
+		}
 	}
 	return slices.DeleteFunc(state.Sockets, func(s *activity.Socket) bool {
 		within := *s
-		within.Since = q.From // it is about the thing if only it had opened in that time
+		within.Since = max(q.From, p.begins()) // it is about the thing if only it had opened in that time
 		return !x.MatchSocket(&within)
 	}), nil
 }
 
 // timeline prints the story. Gaps outside of it are told on stderr.
 func (w *who) timeline(ctx context.Context, p *past, q journal.Query, open []*activity.Socket, gaps []journal.Interval, args []string) error {
-	t := analyse.NewTimeline(open, q.From)
+	t := analyse.NewTimeline(open, max(q.From, p.begins()))
 	for e, err := range p.events(ctx, q) {
 		if err != nil {
 			return err
