@@ -134,9 +134,28 @@ func (p *past) openBefore(ctx context.Context, q journal.Query, x *filter.Expr) 
 	}), nil
 }
 
+// known is the last moment not after from of which it is known what was open; 0
+// none.
+func (p *past) known(from int64) int64 {
+	if from == 0 {
+		if first, _, ok := p.run(p.begins()); ok && first.Event == nil {
+			return first.From // retention has removed what was before
+		}
+		return 0
+	}
+	run, _, ok := p.run(from)
+	switch {
+	case !ok:
+		return 0
+	case run.From <= p.started && p.started != 0:
+		return from // that run goes on
+	}
+	return min(from, run.To)
+}
+
 // timeline prints the story. Gaps outside of it are told on stderr.
 func (w *who) timeline(ctx context.Context, p *past, q journal.Query, open []*activity.Socket, gaps []journal.Interval, args []string) error {
-	t := analyse.NewTimeline(open, max(q.From, p.begins()))
+	t := analyse.NewTimeline(open, p.known(q.From))
 	for e, err := range p.events(ctx, q) {
 		if err != nil {
 			return err
