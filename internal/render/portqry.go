@@ -134,16 +134,18 @@ type question struct {
 	ephemeral  bool // asked from an ephemeral port, which is said
 	community  bool // shown before
 	noNumber   bool // its last line names no port
+	datagrams  bool // PortQry asked it by UDP alone
 	onlyAnswer bool // nothing is printed unless there is an answer
 }
 
 // questionOf finds how a result's question is worded: by what was asked, be it
 // answered or not. nil: PortQry had no question there.
 func questionOf(r *probe.Result) *question {
-	if q, ok := questions()[r.Asked]; ok && r.Verdict != probe.NotListening {
-		return &q
+	q, ok := questions()[r.Asked]
+	if !ok || r.Verdict == probe.NotListening || q.datagrams && r.Target.Proto != probe.UDP {
+		return nil
 	}
-	return nil
+	return &q
 }
 
 func (q *question) append(p PortQry, b []byte, r *probe.Result) []byte {
@@ -178,10 +180,10 @@ func questions() map[string]question {
 		"ldap": ldap, "ldaps": ldap,
 		"rpc": {sending: "Querying Endpoint Mapper Database...\n", begin: "Server's response:\n\n",
 			end: "\n==== End of RPC Endpoint Mapper query response ====\n\n", answer: appendEndpoints, ephemeral: true},
-		"netbios": {sending: "Attempting NETBIOS adapter status query to %s port %d...\n\n", answer: appendMAC, ephemeral: true, noNumber: true},
+		"netbios": {sending: "Attempting NETBIOS adapter status query to %s port %d...\n\n", answer: appendMAC, ephemeral: true, noNumber: true, datagrams: true},
 		"snmp":    {sending: "Sending SNMP query to %s port %d...\n\n", community: true},
 		"mssql": {sending: "Sending SQL Server query to %s port %d...\n\n", begin: "Server's response:\n\n",
-			end: "\n==== End of SQL Server query response ====\n\n", answer: appendInstances},
+			end: "\n==== End of SQL Server query response ====\n\n", answer: appendInstances, datagrams: true},
 		"isakmp": {sending: "Sending ISAKMP query to %s port %d...\n\n", ephemeral: true},
 		"tftp":   {sending: "Sending TFTP query to %s port %d...\n\n"},
 		"l2tp":   {sending: "Sending L2TP query to %s port %d...\n\n"},
@@ -356,14 +358,17 @@ func appendEndpoints(_ PortQry, b []byte, a *probe.Answer) []byte {
 
 // appendMAC appends the adapter's address, without colons.
 func appendMAC(_ PortQry, b []byte, a *probe.Answer) []byte {
-	mac := strings.ReplaceAll(strings.ToLower(a.Get("MAC")), ":", "")
+	mac := strings.ReplaceAll(strings.ToLower(a.Get("MAC address")), ":", "")
 	return fmt.Appendf(b, "Server's response: MAC address %s\n", Safe(mac))
 }
 
 // appendInstances appends SQL Server's instances, a blank line between two.
 func appendInstances(_ PortQry, b []byte, a *probe.Answer) []byte {
 	for i, f := range a.Fields {
-		if f.Name == "ServerName" && i > 0 {
+		switch {
+		case f.Name == "instances":
+			continue
+		case f.Name == "ServerName" && i > 0:
 			b = append(b, '\n')
 		}
 		b = append(appendSafe(append(appendSafe(b, f.Name), ' '), f.Values[0]), '\n')
