@@ -280,7 +280,7 @@ func setSource(a *portqryArgs, v string) error {
 
 func setCommunity(a *portqryArgs, v string) error {
 	if len(v) < 3 || v[0] != '!' || v[len(v)-1] != '!' {
-		return fmt.Errorf("a community stands between exclamation marks: !public!")
+		return fmt.Errorf("a community stands between exclamation marks, !public! for one")
 	}
 	a.community = v[1 : len(v)-1]
 	return nil

@@ -73,7 +73,7 @@ func TestWrongPortqry(t *testing.T) {
 		"-local -q":              "-q has no meaning in local mode",
 		"-wt 5 -n h":             "-wt is for -wport and -wpid",
 		"-wport 5 -wt 1201":      `-wt: bad interval "1201": 1 to 1200 seconds`,
-		"-n h -cn public":        "-cn: a community stands between exclamation marks: !public!",
+		"-n h -cn public":        "-cn: a community stands between exclamation marks, !public! for one",
 		"-n h -n h":              "-n is given twice",
 		"-e 80":                  "nothing to do: -n NAME names a system to query; see portqry -?",
 		"-wpid x":                `-wpid: bad process id "x"`,
