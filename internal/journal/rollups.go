@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -45,10 +46,30 @@ type rollupVisit struct {
 	errs   []error
 }
 
-// pieceRollups are those of one segment.
+// pieceRollups are those of one segment, as columns: rows are made when they are
+// visited.
 type pieceRollups struct {
-	rows  []Rollup
-	procs *processTable
+	groups [][]chunkReader
+	procs  *processTable
+}
+
+// visit visits the rows that are within the time.
+func (p *pieceRollups) visit(v *rollupVisit) {
+	var r Rollup
+	var proc *activity.Process
+	for _, cols := range p.groups {
+		row := rowFields(&r, len(cols))
+		for i, hour := range cols[0].longs {
+			if !v.within.wants(hour) {
+				continue
+			}
+			before := r.Process
+			if row.get(cols, i); r.Process != before || proc == nil { // rows of one process follow each other
+				proc = p.procs.process(activity.ProcessID(r.Process))
+			}
+			v.visit(&r, proc)
+		}
+	}
 }
 
 // pieces visits the roll-ups of pieces, and reports whether there may be more.
@@ -79,9 +100,7 @@ func (v *rollupVisit) pieces(ctx context.Context, ps []piece) (again bool, err e
 		} else if failed != nil {
 			v.errs = append(v.errs, failed)
 		}
-		for i := range rolls.rows {
-			v.visit(&rolls.rows[i], rolls.procs.process(activity.ProcessID(rolls.rows[i].Process)))
-		}
+		rolls.visit(v)
 		v.next = end.next()
 		again = i < len(ps)-1 || !p.live // what the last one has got since is not asked for
 		return true
@@ -92,17 +111,17 @@ func (v *rollupVisit) pieces(ctx context.Context, ps []piece) (again bool, err e
 // read reads the roll-ups of a segment.
 func (v *rollupVisit) read(p piece) (rolls pieceRollups, err error) {
 	path := filepath.Join(v.r.dir, p.name)
-	err = readTable(filepath.Join(path, rollupFile), func(row *Rollup) error {
-		if v.within.wants(row.Hour) {
-			rolls.rows = append(rolls.rows, *row)
+	err = readGroups[Rollup](filepath.Join(path, rollupFile), func(cols []chunkReader, _ int) error {
+		if slices.ContainsFunc(cols[0].longs, v.within.wants) {
+			rolls.groups = append(rolls.groups, cols)
 		}
 		return nil
 	})
-	if err == nil && len(rolls.rows) > 0 {
+	if err == nil && len(rolls.groups) > 0 {
 		rolls.procs, err = openProcesses(path)
 	}
 	if err != nil {
-		rolls.rows = nil
+		rolls.groups = nil
 	}
 	return rolls, err
 }

@@ -188,13 +188,15 @@ func openTable[T any](path string, dec *zstd.Decoder) (t *tableReader, err error
 	return t, checkColumns(m, t.specs)
 }
 
-// group reads the first n columns of a row group, 0 all.
-func (t *tableReader) group(i, n int) (cols []chunkReader, err error) {
-	if n == 0 {
-		n = len(t.specs)
+// group reads these columns of a row group; none: all.
+func (t *tableReader) group(i int, columns ...int) (cols []chunkReader, err error) {
+	if len(columns) == 0 {
+		for c := range t.specs {
+			columns = append(columns, c)
+		}
 	}
 	return cols, guarded(func() error {
-		cols, err = readGroup(&t.src, &t.groups[i], t.specs[:n])
+		cols, err = t.read(&t.groups[i], columns)
 		return err
 	})
 }
@@ -210,7 +212,7 @@ func readGroups[T any](path string, visit func(cols []chunkReader, rows int) err
 	}
 	defer t.f.Close()
 	for i := range t.groups {
-		cols, err := t.group(i, 0)
+		cols, err := t.group(i)
 		if err == nil {
 			err = visit(cols, t.groups[i].rows)
 		}
@@ -221,12 +223,12 @@ func readGroups[T any](path string, visit func(cols []chunkReader, rows int) err
 	return nil
 }
 
-func readGroup(src *pageSource, g *groupMeta, specs []columnSpec) ([]chunkReader, error) {
-	cols := make([]chunkReader, len(specs))
-	for i := range cols {
+func (t *tableReader) read(g *groupMeta, columns []int) ([]chunkReader, error) {
+	cols := make([]chunkReader, len(columns))
+	for i, column := range columns {
 		c := &cols[i]
-		c.spec = specs[i]
-		err := c.use(src, &g.chunks[i], g.rows, true)
+		c.spec = t.specs[column]
+		err := c.use(&t.src, &g.chunks[column], g.rows, true)
 		if err == nil {
 			err = c.seek(0, g.rows)
 		}
@@ -239,20 +241,39 @@ func readGroup(src *pageSource, g *groupMeta, specs []columnSpec) ([]chunkReader
 }
 
 // getRow is setRow's inverse.
-func getRow[T any](cols []chunkReader, row int, out *T) {
-	v := reflect.ValueOf(out).Elem()
+func getRow[T any](cols []chunkReader, row int, out *T) { rowFields(out, len(cols)).get(cols, row) }
+
+// fields are pointers to the fields of a row, which spare reflection for each
+// row.
+type fields []any
+
+func rowFields[T any](r *T, n int) fields {
+	v := reflect.ValueOf(r).Elem()
+	fs := make(fields, n)
+	for i := range fs {
+		fs[i] = v.Field(i).Addr().Interface()
+	}
+	return fs
+}
+
+func (fs fields) get(cols []chunkReader, row int) {
 	for i := range cols {
-		f := v.Field(i)
 		n, _ := cols[i].at(row)
-		switch cols[i].spec.kind {
-		case reflect.String:
-			f.SetString(cols[i].text(n))
-		case reflect.Bool:
-			f.SetBool(n != 0)
-		case reflect.Int32, reflect.Int64:
-			f.SetInt(n)
+		switch f := fs[i].(type) {
+		case *string:
+			*f = cols[i].text(n)
+		case *bool:
+			*f = n != 0
+		case *int32:
+			*f = int32(n)
+		case *int64:
+			*f = n
+		case *uint32:
+			*f = uint32(n)
+		case *uint64:
+			*f = uint64(n)
 		default:
-			f.SetUint(uint64(n))
+			panic(fmt.Sprintf("column %s of type %T", cols[i].spec.name, f)) // the types are this package's own
 		}
 	}
 }
@@ -261,8 +282,9 @@ func getRow[T any](cols []chunkReader, row int, out *T) {
 func readTable[T any](path string, visit func(*T) error) error {
 	return readGroups[T](path, func(cols []chunkReader, rows int) error {
 		var r T
+		fs := rowFields(&r, len(cols))
 		for i := range rows {
-			getRow(cols, i, &r)
+			fs.get(cols, i)
 			if err := visit(&r); err != nil {
 				return err
 			}
@@ -331,7 +353,7 @@ func lookProcesses(dir string, dec *zstd.Decoder, made processCache) (*processTa
 	}
 	t := &processTable{tableReader: f, cols: make([][]chunkReader, len(f.groups)), places: make(map[activity.ProcessID]processPlace), made: made}
 	for g := range f.groups {
-		cols, err := f.group(g, 2) // process, rev
+		cols, err := f.group(g, 0, 1) // process, rev
 		if err != nil {
 			t.close()
 			return nil, err
@@ -361,7 +383,7 @@ func openProcesses(dir string) (*processTable, error) {
 	}
 	defer t.close()
 	for g := range t.groups {
-		if t.cols[g], err = t.group(g, 0); err != nil {
+		if t.cols[g], err = t.group(g); err != nil {
 			return nil, err
 		}
 	}
@@ -380,7 +402,7 @@ func (t *processTable) process(id activity.ProcessID) *activity.Process {
 		return p
 	}
 	if t.cols[at.group] == nil && t.err == nil {
-		t.cols[at.group], t.err = t.group(int(at.group), 0)
+		t.cols[at.group], t.err = t.group(int(at.group))
 	}
 	if t.err != nil {
 		return nil

@@ -13,6 +13,7 @@ import (
 	"hash/fnv"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	_ "github.com/duckdb/duckdb-go/v2"
@@ -42,6 +43,7 @@ func main() {
 // Answer is what is printed, as JSON.
 type Answer struct {
 	Nanoseconds int64  `json:"ns"`
+	Processor   int64  `json:"cpu_ns"`
 	Rows        int    `json:"rows"`
 	Sum         string `json:"sum"`
 	PeakKiB     int    `json:"peak_kib"`
@@ -59,11 +61,11 @@ func answer(ctx context.Context, engine, file, setup, query string) error {
 			return fmt.Errorf("setup: %w", err)
 		}
 	}
-	began := time.Now()
+	began, used := time.Now(), processorTime()
 	if _, err := db.ExecContext(ctx, "CREATE TEMP TABLE answer AS "+query); err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
-	a := Answer{Nanoseconds: time.Since(began).Nanoseconds(), PeakKiB: peak()}
+	a := Answer{Nanoseconds: time.Since(began).Nanoseconds(), Processor: (processorTime() - used).Nanoseconds(), PeakKiB: peak()}
 	if a.Rows, a.Sum, err = sum(ctx, db); err != nil {
 		return err
 	}
@@ -96,8 +98,8 @@ func sum(ctx context.Context, db *sql.DB) (n int, text string, err error) {
 			case nil:
 			case time.Time:
 				fmt.Fprint(&b, v.UnixNano())
-			case float64: // the ids of processes take all 64 bits, which SQLite's numbers have, but for sums
-				fmt.Fprintf(&b, "%.0f", v)
+			case int64: // the ids of processes take all 64 bits
+				fmt.Fprint(&b, uint64(v))
 			default:
 				fmt.Fprint(&b, v)
 			}
@@ -109,6 +111,15 @@ func sum(ctx context.Context, db *sql.DB) (n int, text string, err error) {
 		n++
 	}
 	return n, fmt.Sprintf("%016x", total), rows.Err()
+}
+
+// processorTime is what this process has used of the processors.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // peak is the process's VmHWM, in KiB; 0 where there is no /proc.
