@@ -1,9 +1,10 @@
-// Package http asks web servers, by HTTP/1.1 and HTTP/2, plain or inside TLS,
-// and recognises services that speak it: Elasticsearch, etcd, Docker,
+// Package http asks web servers, by HTTP/1.1, plain or inside TLS (where it tells
+// whether they speak HTTP/2 too), and recognises services that speak it: Elasticsearch, etcd, Docker,
 // Kubernetes, WinRM.
 package http
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -21,16 +22,18 @@ import (
 )
 
 const (
-	maxHeader = 32 << 10
-	maxBody   = 16 << 10
+	maxAnswer  = 48 << 10 // header and body
+	maxBody    = 16 << 10
+	maxInterim = 5 // answers before the answer
 )
 
-// Prober asks for one page, and follows nothing: no redirect, no proxy.
-type Prober struct{ service service }
+// Prober asks for one page, and follows nothing: no redirect, no proxy. New and
+// Services make those that there are.
+type Prober struct{ service *service }
 
 // New makes the prober of web servers, which asks for "/".
 func New() Prober {
-	return Prober{service{protocol: "http", path: "/", ports: webPorts(), read: page}}
+	return Prober{&service{protocol: "http", path: "/", ports: webPorts(), read: page}}
 }
 
 func webPorts() []probe.Port {
@@ -39,12 +42,11 @@ func webPorts() []probe.Port {
 		{Proto: probe.TCP, Port: 443, Name: "https"},
 		{Proto: probe.TCP, Port: 8080, Name: "http-alt"},
 		{Proto: probe.TCP, Port: 8443, Name: "https-alt"},
-		{Proto: probe.TCP, Port: 8000},
-		{Proto: probe.TCP, Port: 8008},
-		{Proto: probe.TCP, Port: 8888},
+		{Proto: probe.TCP, Port: 8000, Name: "http"},
+		{Proto: probe.TCP, Port: 8008, Name: "http-alt"},
+		{Proto: probe.TCP, Port: 8888, Name: "http"},
 		{Proto: probe.TCP, Port: 3128, Name: "squid-http"},
-		{Proto: probe.TCP, Port: 9090},
-		{Proto: probe.TCP, Port: 9100},
+		{Proto: probe.TCP, Port: 9090, Name: "http"}, // and not 9100: a printer there prints what it is sent
 	}
 }
 
@@ -109,9 +111,9 @@ func (r *response) wrongManner(secured bool, err error) bool {
 		errors.Is(err, io.EOF) && len(r.seen) == 0
 }
 
-// raw is the answer as text, its header rebuilt where TLS or HTTP/2 hid it.
+// raw is the answer as text, its header rebuilt where TLS hid it.
 func (r *response) raw() []byte {
-	if r.TLS == nil && len(r.seen) > 0 {
+	if r.Response == nil || r.TLS == nil && len(r.seen) > 0 {
 		return r.seen
 	}
 	var b strings.Builder
@@ -123,60 +125,73 @@ func (r *response) raw() []byte {
 }
 
 // get makes the request. The response is never nil, and holds what was seen
-// when it failed.
+// when it failed. HTTP/2 is offered, so that the certificate's connection tells
+// whether the server speaks it, but spoken is HTTP/1.1, in a second one: the
+// standard library's HTTP/2 logs what a hostile peer sends.
 func (p Prober) get(ctx context.Context, d probe.Dialer, t probe.Target, secured bool) (*response, error) {
-	r := &response{}
-	var conn *talk.Conn
-	tr := transport(ctx, d, t, &conn)
-	defer tr.CloseIdleConnections()
-	req, err := p.request(ctx, t, secured)
+	r, err := p.once(ctx, d, t, secured, "h2", "http/1.1")
+	if err != nil || r.TLS == nil || r.TLS.NegotiatedProtocol != "h2" {
+		return r, err
+	}
+	plain, err := p.once(ctx, d, t, secured, "http/1.1")
+	if err != nil {
+		return r, nil // it speaks HTTP/2 alone
+	}
+	plain.TLS = r.TLS
+	return plain, nil
+}
+
+// once makes the request over a connection of its own, or none when the server
+// picks HTTP/2.
+func (p Prober) once(ctx context.Context, d probe.Dialer, t probe.Target, secured bool, alpn ...string) (r *response, err error) {
+	r = &response{}
+	c, err := talk.Open(ctx, d)
 	if err != nil {
 		return r, err
 	}
-	r.Response, err = tr.RoundTrip(req)
-	if err == nil {
-		defer r.Body.Close()
-		// A body that breaks off is as good as its beginning.
-		r.body, _ = io.ReadAll(io.LimitReader(r.Body, maxBody))
+	defer c.Close()
+	defer func() { r.seen = c.Seen() }()
+	if !secured {
+		return r, p.exchange(ctx, c, t, secured, r)
 	}
-	if conn != nil {
-		r.seen = append([]byte{}, conn.Seen()...)
-		conn.Close()
-	}
-	return r, err
-}
-
-// transport opens one connection, which it shows in conn.
-func transport(ctx context.Context, d probe.Dialer, t probe.Target, conn **talk.Conn) *http.Transport {
-	dial := func(context.Context, string, string) (net.Conn, error) {
-		c, err := talk.Open(ctx, d)
-		if err != nil {
-			return nil, err
-		}
-		*conn = c
-		return c, nil
-	}
-	return &http.Transport{
-		DialContext: dial,
-		DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			if _, err := dial(ctx, network, addr); err != nil {
-				return nil, err
-			}
-			return handshake(ctx, *conn, t)
-		},
-		ForceAttemptHTTP2:      true,
-		DisableKeepAlives:      true,
-		DisableCompression:     true,
-		MaxResponseHeaderBytes: maxHeader,
-	}
-}
-
-func handshake(ctx context.Context, c *talk.Conn, t probe.Target) (net.Conn, error) {
-	s, err := secure.Client(ctx, c, t, "h2", "http/1.1")
+	s, err := secure.Client(ctx, c, t, alpn...)
 	if err != nil {
-		return nil, err // a *tls.Conn that is nil would not be a nil net.Conn
+		return r, err
 	}
-	return s, nil
+	cs := s.ConnectionState()
+	if cs.NegotiatedProtocol == "h2" {
+		r.Response = &http.Response{Proto: "HTTP/2.0", TLS: &cs}
+		return r, nil
+	}
+	if err := p.exchange(ctx, s, t, secured, r); err != nil {
+		return r, err
+	}
+	r.TLS = &cs
+	return r, nil
+}
+
+// exchange sends the request and reads its answer, of bounded size.
+func (p Prober) exchange(ctx context.Context, c net.Conn, t probe.Target, secured bool, r *response) error {
+	req, err := p.request(ctx, t, secured)
+	if err != nil {
+		return err
+	}
+	if err := req.Write(c); err != nil {
+		return fmt.Errorf("send: %w", err)
+	}
+	b := bufio.NewReader(io.LimitReader(c, maxAnswer))
+	for range maxInterim {
+		if r.Response, err = http.ReadResponse(b, req); err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		if r.StatusCode >= 200 || r.StatusCode == http.StatusSwitchingProtocols {
+			break // and not an early hint (RFC 9110 section 15.2)
+		}
+	}
+	defer r.Body.Close()
+	// A body that breaks off is as good as its beginning.
+	r.body, _ = io.ReadAll(io.LimitReader(r.Body, maxBody))
+	return nil
 }
 
 func (p Prober) request(ctx context.Context, t probe.Target, secured bool) (*http.Request, error) {
@@ -200,6 +215,7 @@ func (p Prober) request(ctx context.Context, t probe.Target, secured bool) (*htt
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)
 	}
+	r.Close = true
 	r.Header.Set("User-Agent", "portreporter")
 	r.Header.Set("Accept", "*/*")
 	for name, value := range p.service.header {

@@ -1,6 +1,8 @@
 package http_test
 
 import (
+	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +13,14 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portreporter/portreporter/internal/probe"
 	web "github.com/portreporter/portreporter/internal/probe/http"
 	"github.com/portreporter/portreporter/internal/probe/internal/probetest"
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 func addr(t *testing.T, s *httptest.Server) netip.AddrPort {
@@ -67,10 +71,10 @@ func TestSecured(t *testing.T) {
 	s.StartTLS()
 	a := probetest.Ask(t, web.New(), probe.TCP, addr(t, s))
 	got := fields(a)
-	if got["version"] != "HTTP/2.0" || got["alpn"] != "h2" || got["protocol"] != "TLS 1.3" || got["issuer"] != "O=Acme Co" {
+	if got["version"] != "HTTP/1.1" || got["alpn"] != "h2" || got["protocol"] != "TLS 1.3" || got["issuer"] != "O=Acme Co" {
 		t.Errorf("%+v", got)
 	}
-	if !strings.HasPrefix(string(a.Raw), "HTTP/2.0 302 Found\r\n") {
+	if !strings.HasPrefix(string(a.Raw), "HTTP/1.1 302 Found\r\n") {
 		t.Errorf("raw %.40q", a.Raw)
 	}
 }
@@ -81,6 +85,53 @@ func TestPlainOnSecurePort(t *testing.T) {
 	a, err := web.New().Ask(t.Context(), probetest.Dialer{Addr: ap}, probe.Target{Addr: ap.Addr(), Port: ap.Port(), Service: "https"})
 	if err != nil || a.Get("status") != "302 Found" || a.Get("protocol") != "" {
 		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestLeaves: nothing is left behind, whether the server answers, by either
+// version, or never does.
+func TestLeaves(t *testing.T) {
+	testutil.NoLeaks(t)
+	s := httptest.NewUnstartedServer(http.HandlerFunc(hello))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	silent := probetest.Serve(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	probetest.Ask(t, web.New(), probe.TCP, addr(t, s))
+	probetest.Ask(t, web.New(), probe.TCP, addr(t, httptest.NewServer(http.HandlerFunc(hello))))
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if a, err := web.New().Ask(ctx, probetest.Dialer{Addr: silent}, probe.Target{Addr: silent.Addr(), Port: silent.Port()}); err == nil {
+		t.Errorf("a silent peer says %+v", a)
+	}
+}
+
+// TestVersions: servers of HTTP/1.0, with early hints, and of HTTP/2 alone.
+func TestVersions(t *testing.T) {
+	for says, want := range map[string]string{
+		"HTTP/1.0 200 OK\r\nServer: old\r\n\r\n<title>x</title>":                       `HTTP/1.0 200 OK, old, "x"`,
+		"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n": "HTTP/1.1 404 Not Found",
+	} {
+		ap := probetest.Serve(t, func(c net.Conn) {
+			_, _ = c.Read(make([]byte, 1000))
+			_, _ = c.Write([]byte(says))
+		})
+		if a := probetest.Ask(t, web.New(), probe.TCP, ap); a.Summary != want {
+			t.Errorf("%q, want %q", a.Summary, want)
+		}
+	}
+	s := httptest.NewTLSServer(nil) // for its certificate
+	defer s.Close()
+	alone := probetest.Serve(t, func(c net.Conn) {
+		h2 := tls.Server(c, &tls.Config{Certificates: s.TLS.Certificates, NextProtos: []string{"h2"}})
+		_, _ = h2.Read(make([]byte, 100))
+	})
+	a, err := web.New().Ask(t.Context(), probetest.Dialer{Addr: alone}, probe.Target{Addr: alone.Addr(), Port: alone.Port(), Service: "https"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(a.Summary, "HTTP/2.0, TLS 1.3, ") || a.Get("status") != "" {
+		t.Errorf("HTTP/2 alone: %+v", a)
 	}
 }
 
@@ -176,9 +227,12 @@ func TestServices(t *testing.T) {
 
 // TestKubelet: what its secure port says to strangers.
 func TestKubelet(t *testing.T) {
-	ap := addr(t, httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, "Unauthorized", http.StatusUnauthorized)
-	})))
+	}))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	ap := addr(t, s)
 	for _, p := range web.Services() {
 		if p.Protocol() == "kubernetes" {
 			if a := probetest.Ask(t, p, probe.TCP, ap); !strings.HasPrefix(a.Summary, "answers as a kubelet does, 401 Unauthorized, TLS") {

@@ -11,8 +11,8 @@ import (
 	"github.com/portreporter/portreporter/internal/testutil/server"
 )
 
-// TestServers asks real web servers: nginx plainly, over IPv6 too, Caddy by
-// HTTP/2, etcd as a page and as what it is.
+// TestServers asks real web servers: nginx plainly, over IPv6 too, Caddy inside
+// TLS, etcd as a page and as what it is.
 func TestServers(t *testing.T) {
 	nginx, caddy, etcd := server.Start(t, "nginx"), server.Start(t, "caddy"), server.Start(t, "etcd")
 	a := probetest.AskIn(t, nginx.NS, web.New(), probe.TCP, netip.AddrPortFrom(nginx.Addr, 80))
@@ -24,7 +24,7 @@ func TestServers(t *testing.T) {
 		t.Errorf("nginx by IPv6: %+v", a)
 	}
 	a = probetest.AskIn(t, caddy.NS, web.New(), probe.TCP, netip.AddrPortFrom(caddy.Addr, 8443))
-	if a.Get("version") != "HTTP/2.0" || a.Get("server") != "Caddy" || a.Get("protocol") != "TLS 1.3" || a.Get("names") != "www.example.test" {
+	if a.Get("status") != "200 OK" || a.Get("alpn") != "h2" || a.Get("server") != "Caddy" || a.Get("protocol") != "TLS 1.3" || a.Get("names") != "www.example.test" {
 		t.Errorf("caddy: %+v", a)
 	}
 	a = probetest.AskIn(t, etcd.NS, web.New(), probe.TCP, netip.AddrPortFrom(etcd.Addr, 2379))

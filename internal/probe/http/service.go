@@ -28,14 +28,14 @@ var errOther = fmt.Errorf("a web server, but not this service: %w", probe.ErrPro
 func Services() []Prober {
 	var all []Prober
 	for _, s := range []service{
-		{protocol: "elasticsearch", path: "/", read: elasticsearch, ports: tcp("", 9200)},
+		{protocol: "elasticsearch", path: "/", read: elasticsearch, ports: tcp("elasticsearch", 9200)},
 		{protocol: "etcd", path: "/version", read: etcd, ports: tcp("etcd-client", 2379)},
 		{protocol: "docker", path: "/version", read: docker, ports: tcp("docker", 2375, 2376)},
-		{protocol: "kubernetes", path: "/version", read: kubernetes, ports: tcp("", 6443, 10250, 10257, 10259)},
+		{protocol: "kubernetes", path: "/version", read: kubernetes, ports: tcp("kubernetes", 6443, 10250, 10257, 10259)},
 		{protocol: "winrm", path: "/wsman", read: winrm, ports: tcp("wsman", 5985, 5986), body: identify,
 			header: map[string]string{"WSMANIDENTIFY": "unauthenticated", "Content-Type": "application/soap+xml;charset=UTF-8"}},
 	} {
-		all = append(all, Prober{s})
+		all = append(all, Prober{&s})
 	}
 	return all
 }

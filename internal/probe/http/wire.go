@@ -12,9 +12,8 @@ import (
 // page reads any answer of a web server: status, the headers that tell what it
 // is and where it sends people, and the page's title.
 func page(r *response, a *probe.Answer) (string, error) {
-	gist := []string{r.Proto + " " + r.Status}
-	a.Add("version", r.Proto)
-	a.Add("status", r.Status)
+	gist := []string{strings.TrimSpace(r.Proto + " " + r.Status)}
+	add(a, "version", r.Proto, "status", r.Status)
 	for _, h := range []string{"Server", "Location", "WWW-Authenticate", "Content-Type", "X-Powered-By", "Via", "Alt-Svc", "Strict-Transport-Security"} {
 		vs := r.Header.Values(h)
 		a.Add(strings.ToLower(h), vs...)

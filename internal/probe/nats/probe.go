@@ -17,7 +17,7 @@ func (Prober) Protocol() string { return "nats" }
 
 // Ports are those of NATS.
 func (Prober) Ports() []probe.Port {
-	return []probe.Port{{Proto: probe.TCP, Port: 4222}}
+	return []probe.Port{{Proto: probe.TCP, Port: 4222, Name: "nats"}}
 }
 
 // Ask reads one line and sends nothing.

@@ -24,7 +24,7 @@ func (Prober) Protocol() string { return "postgresql" }
 
 // Ports are PostgreSQL's, and PgBouncer's.
 func (Prober) Ports() []probe.Port {
-	return []probe.Port{{Proto: probe.TCP, Port: 5432, Name: "postgresql"}, {Proto: probe.TCP, Port: 6432}}
+	return []probe.Port{{Proto: probe.TCP, Port: 5432, Name: "postgresql"}, {Proto: probe.TCP, Port: 6432, Name: "postgresql"}}
 }
 
 // Ask asks for TLS, then begins as the user "portreporter", and leaves when a

@@ -19,7 +19,7 @@ func (Prober) Protocol() string { return "quic" }
 
 // Ports are those of HTTP/3 and of DNS over QUIC.
 func (Prober) Ports() []probe.Port {
-	return []probe.Port{{Proto: probe.UDP, Port: 443, Name: "https"}, {Proto: probe.UDP, Port: 8443}, {Proto: probe.UDP, Port: 853, Name: "domain-s"}}
+	return []probe.Port{{Proto: probe.UDP, Port: 443, Name: "https"}, {Proto: probe.UDP, Port: 8443, Name: "quic"}, {Proto: probe.UDP, Port: 853, Name: "domain-s"}}
 }
 
 // Ask sends 1,200 bytes and gets some fifty.

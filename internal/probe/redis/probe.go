@@ -21,7 +21,7 @@ func (Prober) Protocol() string { return "redis" }
 
 // Ports are Redis's, and Sentinel's.
 func (Prober) Ports() []probe.Port {
-	return []probe.Port{{Proto: probe.TCP, Port: 6379, Name: "redis"}, {Proto: probe.TCP, Port: 26379}}
+	return []probe.Port{{Proto: probe.TCP, Port: 6379, Name: "redis"}, {Proto: probe.TCP, Port: 26379, Name: "redis"}}
 }
 
 // Ask sends both questions at once. A server that wants a password says so,

@@ -22,7 +22,7 @@ func (Prober) Protocol() string { return "ssh" }
 
 // Ports are SSH's.
 func (Prober) Ports() []probe.Port {
-	return []probe.Port{{Proto: probe.TCP, Port: 22, Name: "ssh"}, {Proto: probe.TCP, Port: 2222}}
+	return []probe.Port{{Proto: probe.TCP, Port: 22, Name: "ssh"}, {Proto: probe.TCP, Port: 2222, Name: "ssh"}}
 }
 
 // Ask reads the version, says its own, reads the algorithms and leaves. A

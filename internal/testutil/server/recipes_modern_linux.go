@@ -80,9 +80,12 @@ disable spoolss = yes
 			TCP:   []uint16{873},
 		},
 		"Xvnc": {
-			Program: "Xtigervnc", Args: []string{":1", "-SecurityTypes", "VncAuth,TLSVnc", "-PasswordFile", "{dir}/password"},
-			Prepare: []string{"printf '\\001\\002\\003\\004\\005\\006\\007\\010' >{dir}/password"},
-			TCP:     []uint16{5901},
+			Program: "Xtigervnc", Args: []string{":1", "-SecurityTypes", "VncAuth,TLSVnc", "-PasswordFile", "/run/password"},
+			Prepare: []string{
+				"printf '\\001\\002\\003\\004\\005\\006\\007\\010' >/run/password",
+				"mkdir {dir}/tmp", "mount --bind {dir}/tmp /tmp", // it leaves a lock there
+			},
+			TCP: []uint16{5901},
 		},
 	}
 }
@@ -185,7 +188,7 @@ from pymodbus.datastore import ModbusServerContext, ModbusSlaveContext
 from pymodbus.device import ModbusDeviceIdentification
 i = ModbusDeviceIdentification()
 i.VendorName, i.ProductCode, i.MajorMinorRevision = "Example", "PLC-7", "1.2"
-StartTcpServer(ModbusServerContext(slaves=ModbusSlaveContext(), single=True), identity=i, address=("0.0.0.0", 502))
+StartTcpServer(context=ModbusServerContext(slaves=ModbusSlaveContext(), single=True), identity=i, address=("0.0.0.0", 502))
 `},
 			TCP: []uint16{502},
 		},

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/portreporter/portreporter/internal/probe"
@@ -71,7 +72,11 @@ func (c *Conn) Close() error {
 func (c *Conn) Read(b []byte) (int, error) { return c.r.Read(b) }
 
 // Seen is the first 4 KiB that the peer sent.
-func (c *Conn) Seen() []byte { return c.seen.b }
+func (c *Conn) Seen() []byte {
+	c.seen.mu.Lock()
+	defer c.seen.mu.Unlock()
+	return c.seen.b[:len(c.seen.b):len(c.seen.b)]
+}
 
 // Send writes a message whole.
 func (c *Conn) Send(b []byte) error {
@@ -207,10 +212,16 @@ func await(ctx context.Context, c net.Conn, wait time.Duration, is func([]byte) 
 	}
 }
 
-// head keeps the first bytes of what passes.
-type head struct{ b []byte }
+// head keeps the first bytes of what passes. It may be asked while a library
+// reads on behind it.
+type head struct {
+	mu sync.Mutex
+	b  []byte
+}
 
 func (h *head) Write(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.b = append(h.b, b[:min(len(b), maxSeen-len(h.b))]...)
 	return len(b), nil
 }
