@@ -41,6 +41,8 @@ type ReportOptions struct {
 	Names    []string // of ReportList; none: all
 	From, To int64    // UTC ns: the time that the reports are about
 	Covered  []Span   // the recorded parts of it, in order, without the gaps
+	Runs     []int64  // UTC ns at which runs of the recorder began, in order
+	NoEnds   bool     // the events that end connections are not all told: which are open cannot be said
 
 	Location *time.Location // of the hours; nil is UTC
 	Top      int            // the most rows of a table; 0 all
@@ -158,8 +160,7 @@ func newPart(name string, opt *ReportOptions, h *portsHeld) part {
 }
 
 // Kinds tells which kinds of events must be told one by one, by Event or
-// Detail; ok is false where Counts cannot stand for the others, since no report
-// is content with them or one needs every event.
+// Detail; ok is false where that is all, and Counts cannot stand for the others.
 func (r *Reports) Kinds() (kinds filter.KindSet, ok bool) {
 	for _, p := range r.parts {
 		if d, is := p.(detailPart); is {
@@ -169,10 +170,8 @@ func (r *Reports) Kinds() (kinds filter.KindSet, ok bool) {
 			}
 			kinds |= k
 		}
-		_, is := p.(countPart)
-		ok = ok || is
 	}
-	return kinds, ok
+	return kinds, true
 }
 
 // Event counts one event of the asked time and tells its details. Coverage

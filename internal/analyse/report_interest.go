@@ -82,7 +82,7 @@ func (u *interestUse) tables() []*Table {
 	t := &Table{Report: "interest", Title: "Data of interest", Events: u.all,
 		About: "A row is a rule of interest that found something, and the program that it found: the most severe first. One event may be found by several rules.",
 		Columns: []Column{{"severity", "SEVERITY", Text, 0}, {"rule", "RULE", Text, 3}, {"reason", "WHY", Prose, 0}, {"events", "EVENTS", Number, 0}, {"process", "PROCESS", Text, 0},
-			{"exe", "EXECUTABLE", Text, 4}, {"pids", "PIDS", Texts, 5}, {"users", "USERS", Texts, 3}, {"local_ports", "LOCAL PORTS", Texts, 2}, {"remote", "REMOTE", Texts, 1},
+			{"exe", "EXECUTABLE", Path, 4}, {"pids", "PIDS", Texts, 5}, {"users", "USERS", Texts, 3}, {"local_ports", "LOCAL PORTS", Texts, 2}, {"remote", "REMOTE", Texts, 1},
 			{"first", "FIRST", Moment, 6}, {"last", "LAST", Moment, 2}}}
 	keys := u.rows.sorted(findingKey.compare)
 	slices.SortStableFunc(keys, func(a, b findingKey) int { return cmp.Compare(b.severity, a.severity) })

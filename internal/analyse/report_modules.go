@@ -145,7 +145,7 @@ func (u *moduleUse) tables() []*Table {
 	t := &Table{Report: "modules", Title: "Modules", Events: u.all,
 		About: "A row is a file that was mapped executable by a process that used the network: INSTANCES is how many did, PORTS are those that one of them held or accepted connections on. " +
 			"A process has many modules, so its events count in many rows.",
-		Columns: []Column{{"module", "MODULE", Text, 0}, {"package", "PACKAGE", Text, 1}, {"build_id", "", Text, 0}, {"deleted", "DELETED", Flag, 5}, {"instances", "INSTANCES", Number, 1},
+		Columns: []Column{{"module", "MODULE", Path, 0}, {"package", "PACKAGE", Text, 1}, {"build_id", "", Text, 0}, {"deleted", "DELETED", Flag, 5}, {"instances", "INSTANCES", Number, 1},
 			{"programs", "PROGRAMS", Texts, 0}, {"ports", "PORTS", Texts, 0}, {"users", "USERS", Texts, 3}, {"events", "EVENTS", Number, 2}, {"first", "FIRST", Moment, 7}, {"last", "LAST", Moment, 6}}}
 	if unread > 0 {
 		t.Note = fmt.Sprintf("%d sets of modules are not on record: what they hold is missing here", unread)

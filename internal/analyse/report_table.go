@@ -12,6 +12,7 @@ type Type uint8
 // The types.
 const (
 	Text   Type = iota // Cell.Text; null when empty
+	Path               // the same, of which the end says most
 	Prose              // the same, a sentence: the last to be cut short
 	Texts              // Cell.List
 	Number             // Cell.N, how many

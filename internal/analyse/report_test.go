@@ -248,6 +248,7 @@ func TestReportsAddUp(t *testing.T) {
 		for seed := range uint64(4) {
 			events := busyHistory(seed, 3000)
 			var all, withRemote, failed, knocks, inUse, ended uint64
+			open := map[socketKey]bool{}
 			for _, e := range events {
 				if e.Kind.Coverage() {
 					continue
@@ -266,11 +267,14 @@ func TestReportsAddUp(t *testing.T) {
 					knocks++
 				case activity.KindClose, activity.KindFlowEnd:
 					ended++
+					delete(open, keyOf(e))
+				case activity.KindAccept, activity.KindConnect, activity.KindFlow:
+					open[keyOf(e)] = true
 				}
 			}
 			got := reportsOf(t, events, opt)
 			want := map[string]uint64{"ports": all, "processes": all, "users": all, "services": all, "hours week": all, "hours hour": all, "hours weekday": all,
-				"addresses": withRemote, "failures": failed, "conflicts": inUse, "scans": knocks, "connections duration": ended, "connections bytes": ended, "modules": all}
+				"addresses": withRemote, "failures": failed, "conflicts": inUse, "scans": knocks, "connections duration": ended + uint64(len(open)), "connections bytes": ended, "modules": all}
 			for name, n := range want {
 				table := got[name]
 				if table.Events != n {
@@ -392,10 +396,10 @@ func TestReportsFromCounts(t *testing.T) {
 			t.Fatalf("seed %d: -one by one +counted\n%s", seed, d)
 		}
 	}
-	for _, name := range []string{"ports", "addresses", "web"} {
-		r, _ := NewReports(ReportOptions{Names: []string{name}})
+	for _, name := range []string{"ports", "addresses"} {
+		r, _ := NewReports(ReportOptions{Names: []string{"users", name}})
 		if _, ok := r.Kinds(); ok {
-			t.Errorf("%s needs events, or more of them than counts spare", name)
+			t.Errorf("%s needs every event", name)
 		}
 	}
 }
@@ -455,5 +459,43 @@ func TestReportOfInterest(t *testing.T) {
 	}
 	if first := slices.Collect(table.Rows)[0][0].Text; first != "high" || table.Events != want["knock"]+want["ssh"] {
 		t.Errorf("the first is %s, of %d", first, table.Events)
+	}
+}
+
+// TestOpenConnections: the longest connections may be open still; a restart of
+// the recorder ends what its snapshot does not find.
+func TestOpenConnections(t *testing.T) {
+	at := func(ns int64, k activity.Kind, socket uint64) *activity.Event {
+		return &activity.Event{Time: ns, Seq: uint64(ns), Kind: k, Socket: socket, Proto: activity.TCP,
+			Local: netip.MustParseAddrPort("192.0.2.1:40000"), Remote: netip.AddrPortFrom(netip.MustParseAddr("192.0.2.2"), uint16(socket))}
+	}
+	ended := at(90, activity.KindClose, 3)
+	ended.Duration, ended.Rx = 50, 7
+	r, err := NewReports(ReportOptions{Names: []string{"connections"}, From: 0, To: 200, Runs: []int64{0, 100}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []*activity.Event{at(10, activity.KindConnect, 1), at(20, activity.KindAccept, 2), at(40, activity.KindConnect, 3), ended,
+		at(101, activity.KindSnapshot, 2), at(110, activity.KindConnect, 4), at(150, activity.KindSnapshot, 4)} {
+		r.Event(e)
+	}
+	tables := byName(t, r.Tables())
+	table := tables["connections duration"]
+	type shown struct {
+		remote            string
+		lasted            int64
+		open, bytes, from bool
+	}
+	var got []shown
+	for row := range table.Rows {
+		cell := func(name string) Cell { return row[table.column(name)] }
+		got = append(got, shown{cell("remote").Text, cell("duration_ns").N, cell("open").N == 1, !cell("bytes").Unknown, !cell("start").Unknown})
+	}
+	want := []shown{{"192.0.2.2:2", 99, true, false, false}, {"192.0.2.2:4", 90, true, false, true}, {"192.0.2.2:3", 50, false, true, true}}
+	if d := cmp.Diff(want, got, cmp.AllowUnexported(shown{})); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+	if n := tables["connections bytes"].Len; n != 1 {
+		t.Errorf("%d of the heaviest: bytes of open ones are not known", n)
 	}
 }

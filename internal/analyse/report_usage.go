@@ -42,7 +42,7 @@ func (u *programUse) tables() []*Table {
 		About: "A row is a program (name, executable, container); INSTANCES is how many processes of it did anything. SHARE is its part of all events. " +
 			"Events without a process, such as knocks, are a row of their own.",
 		Columns: slices.Concat([]Column{{"process", "PROCESS", Text, 0}}, shared(),
-			[]Column{{"instances", "INSTANCES", Number, 4}, {"exe", "EXECUTABLE", Text, 2}, {"container", "CONTAINER", Text, 3}, {"users", "USERS", Texts, 3}}, doings())}
+			[]Column{{"instances", "INSTANCES", Number, 4}, {"exe", "EXECUTABLE", Path, 2}, {"container", "CONTAINER", Text, 3}, {"users", "USERS", Texts, 3}}, doings())}
 	cells := func(k programKey, r *programRow) []Cell {
 		return slices.Concat([]Cell{programCell(k)}, r.shared(u.all.events),
 			[]Cell{number(r.instances), orUnknown(k.exe), text(k.container), r.users.cell(same)}, r.doing())

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -175,8 +176,8 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}
-	modules := newModuleCache(r)
-	x, err := parseRecordFilter("report", q.filter, modules.get)
+	modules := recordModules(cfg.Dir)
+	x, err := parseRecordFilter("report", q.filter, modules)
 	if err != nil {
 		return err
 	}
@@ -188,14 +189,14 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	if err != nil {
 		return err
 	}
-	opt := analyse.ReportOptions{Names: q.names, From: s.head.From, To: s.head.To, Covered: s.covered, Location: time.Local, Top: f.rows(),
-		Service: func(port uint16, _ activity.Proto) string { return filter.ServiceName(port) }, Modules: modules.get, Wanted: q.wanted}
-	found, loaded, err := newFindings(ctx, "report", cfg, activity.SeverityInfo, stderr)
-	if err != nil {
+	opt := analyse.ReportOptions{Names: q.names, From: s.head.From, To: s.head.To, Covered: s.covered, Runs: s.runs, Location: time.Local, Top: f.rows(),
+		Service: func(port uint16, _ activity.Proto) string { return filter.ServiceName(port) }, Modules: modules, Wanted: q.wanted}
+	if kinds := query(x).Kinds; kinds != 0 {
+		opt.NoEnds = !kinds.Has(activity.KindClose) || !kinds.Has(activity.KindFlowEnd)
+	}
+	if opt.Findings, err = q.findings(ctx, cfg, r, x, stderr); err != nil {
 		return err
 	}
-	found.over(r, loaded.set, x)
-	opt.Findings = func(e *activity.Event, buf []activity.Finding) []activity.Finding { return append(buf, found.of(e)...) }
 	if f.resolve {
 		opt.HostOf = func(addrs []netip.Addr) []string { return hostNames(ctx, addrs) }
 	}
@@ -216,6 +217,25 @@ func report(ctx context.Context, cfg Config, q question, f reportFlags, stdout, 
 	return holes("report", len(gaps), s.unreadable, f.complete)
 }
 
+// findings gives what the rules of interest say of each event. Rules that cannot
+// be loaded are an error where somebody asked for them, and else a word on
+// stderr: the other reports have their own to tell.
+func (q *question) findings(ctx context.Context, cfg Config, r *journal.Reader, x *filter.Expr, stderr io.Writer) (func(*activity.Event, []activity.Finding) []activity.Finding, error) {
+	if len(q.names) > 0 && !slices.Contains(q.names, "interest") {
+		return nil, nil
+	}
+	f, rules, err := newFindings(ctx, "report", cfg, activity.SeverityInfo, stderr)
+	switch {
+	case err != nil && len(q.names) > 0:
+		return nil, err
+	case err != nil:
+		fmt.Fprintf(stderr, "portreporter: report: %s\n", oneLine(err.Error()))
+		return nil, nil
+	}
+	f.over(r, rules.set, x)
+	return func(e *activity.Event, found []activity.Finding) []activity.Finding { return append(found, f.of(e)...) }, nil
+}
+
 // reporting reads the record for reports.
 type reporting struct {
 	ctx        context.Context
@@ -226,7 +246,8 @@ type reporting struct {
 	unreadable int
 	head       render.ReportHead
 	covered    []analyse.Span
-	runStart   int64 // of the run that the time begins in, or the first; UTC ns
+	runs       []int64 // UTC ns at which each began
+	runStart   int64   // of the run that the time begins in, or the first; UTC ns
 }
 
 // cover finds out what time is asked for, and what of it is on record.
@@ -246,12 +267,23 @@ func (s *reporting) cover(cfg Config) (gaps []journal.Interval, err error) {
 			s.head.Lost += g.Event.Coverage.LostTotal()
 		}
 	}
+	if q.From == 0 { // else they are gaps
+		for _, i := range spans {
+			if i.State == journal.StateNotRunning {
+				s.head.Gaps = append(s.head.Gaps, render.Gap{From: i.From, To: i.To, Reason: i.Reason, Idle: true})
+			}
+		}
+		slices.SortStableFunc(s.head.Gaps, func(a, b render.Gap) int { return cmp.Compare(a.From, b.From) })
+	}
 	s.covered = recorded(spans)
 	for _, c := range s.covered {
 		s.head.Recorded += max(min(c.To, s.head.To)-max(c.From, s.head.From), 0)
 	}
 	s.runStart = math.MaxInt64
 	for _, i := range spans {
+		if i.State == journal.StateRecorded && i.Event != nil {
+			s.runs = append(s.runs, i.From)
+		}
 		if i.State == journal.StateRecorded && (i.From <= s.head.From || s.runStart == math.MaxInt64) {
 			s.runStart = i.From
 		}

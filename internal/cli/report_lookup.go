@@ -7,9 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/portreporter/portreporter/internal/activity"
-	"github.com/portreporter/portreporter/internal/journal"
 )
 
 // Reverse look-ups: how many at a time, at most, and how long all of them take.
@@ -46,30 +43,4 @@ func lookUp(ctx context.Context, addrs []netip.Addr, ask func(context.Context, s
 	close(next)
 	group.Wait()
 	return names
-}
-
-// moduleCache keeps the module sets that were looked up in a record.
-type moduleCache struct {
-	r    *journal.Reader
-	sets map[activity.ModuleSetID]*activity.ModuleSet
-}
-
-// maxModuleSets bounds the sets that are kept.
-const maxModuleSets = 1 << 12
-
-func newModuleCache(r *journal.Reader) *moduleCache {
-	return &moduleCache{r: r, sets: make(map[activity.ModuleSetID]*activity.ModuleSet)}
-}
-
-// get returns a set, nil when the record does not have it or it can't be read.
-func (c *moduleCache) get(id activity.ModuleSetID) *activity.ModuleSet {
-	if s, ok := c.sets[id]; ok {
-		return s
-	}
-	if len(c.sets) >= maxModuleSets {
-		clear(c.sets)
-	}
-	s, _ := c.r.Modules(id) // an error is that it is not known
-	c.sets[id] = s
-	return s
 }

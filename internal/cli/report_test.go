@@ -108,7 +108,7 @@ func TestDocExamples(t *testing.T) {
 	for _, f := range files {
 		examplesOf(t, f, scripts)
 	}
-	for _, page := range []string{"REPORTS.md"} {
+	for _, page := range []string{"REPORTS.md", "COOKBOOK.md"} {
 		path := filepath.Join("..", "..", "docs", page)
 		b, err := os.ReadFile(path)
 		if err != nil {

@@ -25,7 +25,7 @@ import (
 // hold spaces or worse; a line that begins with # is a remark.
 //
 //	process NAME [pid=N] [exe=PATH] [user=NAME] [uid=N] [unit=U] [container=NAME] [image=I] [args=A ...] [sha256=X] [package=P] [parent=NAME]
-//	        [module=PATH|PACKAGE ...] [deleted]
+//	        [module=PATH|PACKAGE ...] [start=TIME] [deleted]
 //	TIME KIND [tcp|udp LOCAL [REMOTE]] [@PROCESS] [socket=N] [netns=N] [rx=N] [tx=N] [after=DURATION] [reason=WORD]
 //	          [holder=@PROCESS] [with=@PROCESS ...] [from=TIME] [to=TIME] [lost=KIND:N] [why=TEXT] [autobind] [inbound] [reset] [inferred] [unknown]
 //
@@ -290,6 +290,8 @@ func (s *storyteller) process(name string, ws []string) (err error) {
 			p.ExeSHA256 = value
 		case "package":
 			p.ExePackage = value
+		case "start":
+			p.Start, err = s.time(value)
 		case "deleted":
 			p.Deleted = true
 		case "module":

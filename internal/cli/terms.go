@@ -9,7 +9,6 @@ import (
 
 	"github.com/portreporter/portreporter/internal/activity"
 	"github.com/portreporter/portreporter/internal/filter"
-	"github.com/portreporter/portreporter/internal/journal"
 )
 
 // parseFilter parses the words of a command line as one filter; nil when there
@@ -33,11 +32,7 @@ func parseRecordFilter(command string, args []string, modules func(activity.Modu
 
 // parseAsked is parseRecordFilter for the record that a command is asked of.
 func parseAsked(command string, args []string, cfg Config) (*filter.Expr, error) {
-	var modules func(activity.ModuleSetID) *activity.ModuleSet
-	if r, err := journal.OpenReader(cfg.Dir); err == nil {
-		modules = newModuleCache(r).get
-	}
-	return parseRecordFilter(command, args, modules)
+	return parseRecordFilter(command, args, recordModules(cfg.Dir))
 }
 
 // negatedTerms gives the command line with each "-unit:ssh.service" of a filter

@@ -2,14 +2,14 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
 
 // weekRecord writes the record that docs/REPORTS.md and docs/COOKBOOK.md ask:
-// two days of a web server, 23 and 24 November 2026, in which this happens:
+// two days of a web server, 5 and 6 January 2026, in which this happens:
 //
 //   - nginx serves 443 (few at night, many by day), postgres its local port, and
 //     sshd is tried by 198.51.100.9 and used by alice.
@@ -47,22 +47,38 @@ process resolved name=systemd-resolve pid=600 exe=/usr/lib/systemd/systemd-resol
 process java pid=1500 exe=/usr/lib/jvm/java-17/bin/java user=tomcat uid=998 unit=tomcat10.service
 process node pid=6120 exe=/usr/bin/node user=deploy uid=1001 args=node args=server.js
 process exporter name=node_exporter pid=1700 exe=/bin/node_exporter user=nobody uid=65534 container=metrics image=prom/node-exporter:v1.8
-process nc pid=4242 exe=/tmp/.x/nc user=www-data uid=33 unit=nginx.service args=nc args=-l args=4444 parent=sh deleted
+process nc pid=4242 start=2026-01-06T02:40:58Z exe=/tmp/.x/nc user=www-data uid=33 unit=nginx.service args=nc args=-l args=4444 parent=sh deleted
 process firefox name=firefox-esr pid=3300 exe=/usr/lib/firefox-esr/firefox-esr user=alice uid=1000
 process curl pid=3400 exe=/usr/bin/curl user=deploy uid=1001
 process apt name=http pid=3500 exe=/usr/lib/apt/methods/http user=_apt uid=42
 process rsync pid=3600 exe=/usr/bin/rsync user=backup uid=34
 `
 
-// storyLines writes a story.
+// storyLines are the lines of a story.
 type storyLines struct {
-	strings.Builder
+	lines  []storyLine
 	socket int
 	port   int
 }
 
+type storyLine struct {
+	at   time.Time
+	text string
+}
+
 func (s *storyLines) add(at time.Time, format string, args ...any) {
-	fmt.Fprintf(s, "%s %s\n", at.Format(time.RFC3339Nano), fmt.Sprintf(format, args...))
+	s.lines = append(s.lines, storyLine{at, fmt.Sprintf(format, args...)})
+}
+
+// String gives the lines in the order of time.
+func (s *storyLines) String() string {
+	slices.SortStableFunc(s.lines, func(a, b storyLine) int { return a.at.Compare(b.at) })
+	var b strings.Builder
+	b.WriteString(weekProcesses)
+	for _, l := range s.lines {
+		fmt.Fprintf(&b, "%s %s\n", l.at.Format(time.RFC3339Nano), l.text)
+	}
+	return b.String()
 }
 
 // exchange is a connection with its end.
@@ -84,8 +100,7 @@ func (s *storyLines) client() int {
 
 func weekStory() string {
 	s := &storyLines{socket: 100}
-	io.WriteString(s, weekProcesses)
-	day := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	day := time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)
 	s.add(day, "recorder-start")
 	s.found(day, "127.0.0.1:5432 @postgres socket=5")
 	for hour := range 48 {

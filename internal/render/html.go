@@ -34,9 +34,14 @@ type page struct {
 	Events   string
 	Complete bool // and nothing lost
 	Coverage string
-	Gaps     []string
+	Gaps     []pageGap
 	Made     string
 	Sections []pageSection
+}
+
+type pageGap struct {
+	Text string
+	Idle bool
 }
 
 // pageSection is one table.
@@ -85,10 +90,10 @@ func AppendReportHTML(b []byte, h *ReportHead, tables []*analyse.Table, opt Opti
 	}
 	for i := range h.Gaps {
 		if i == maxGapsShown {
-			p.Gaps = append(p.Gaps, "and "+things(len(h.Gaps)-i, "more gap"))
+			p.Gaps = append(p.Gaps, pageGap{"and " + things(len(h.Gaps)-i, "more gap"), false})
 			break
 		}
-		p.Gaps = append(p.Gaps, h.Gaps[i].describe(&opt))
+		p.Gaps = append(p.Gaps, pageGap{h.Gaps[i].describe(&opt), h.Gaps[i].Idle})
 	}
 	for _, t := range tables {
 		p.Sections = append(p.Sections, section(t, &opt))

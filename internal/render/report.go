@@ -1,6 +1,7 @@
 package render
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/portreporter/portreporter/internal/analyse"
@@ -22,10 +23,13 @@ type ReportHead struct {
 type Gap struct {
 	From, To int64 // UTC ns
 	Reason   string
+	Idle     bool // no recorder ran, and none was asked for then: told, but no fault of the answer
 }
 
-// Complete reports whether the record has all of the time.
-func (h *ReportHead) Complete() bool { return len(h.Gaps) == 0 && h.Damaged == 0 }
+// Complete reports whether the record has all of the time that was asked for.
+func (h *ReportHead) Complete() bool {
+	return h.Damaged == 0 && !slices.ContainsFunc(h.Gaps, func(g Gap) bool { return !g.Idle })
+}
 
 // AppendReportHeadJSON appends h as one line of JSON, which comes before those
 // of the reports: its "report" is "coverage".
@@ -51,6 +55,9 @@ func AppendReportHeadJSON(b []byte, h *ReportHead, opt Options) []byte {
 		b = appendTimeField(b, "from", g.From)
 		b = appendTimeField(b, "to", g.To)
 		b = appendStringField(b, "reason", g.Reason)
+		if g.Idle {
+			b = appendBool(b, "idle", true)
+		}
 		b = append(b, '}')
 	}
 	return append(b, "]}\n"...)
@@ -99,7 +106,7 @@ func appendCellJSON(b []byte, col *analyse.Column, c *analyse.Cell) []byte {
 		return appendNull(b, col.Name)
 	}
 	switch col.Type {
-	case analyse.Text, analyse.Prose:
+	case analyse.Text, analyse.Path, analyse.Prose:
 		return appendIf(b, col.Name, c.Text)
 	case analyse.Texts:
 		b = append(appendKey(b, col.Name), '[')
@@ -155,7 +162,7 @@ func appendCellCSV(b []byte, col *analyse.Column, c *analyse.Cell) []byte {
 	switch {
 	case c.Unknown:
 		return b
-	case col.Type == analyse.Text || col.Type == analyse.Prose:
+	case col.Type == analyse.Text || col.Type == analyse.Path || col.Type == analyse.Prose:
 		return append(b, c.Text...)
 	case col.Type == analyse.Texts && len(c.List) > 0:
 		b = append(b, '[')

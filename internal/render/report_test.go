@@ -172,11 +172,14 @@ func TestReportHead(t *testing.T) {
 		want []string
 	}{
 		{"whole", func(*ReportHead) {}, []string{"Time      2026-01-01 00:00:00 to 2026-01-02 00:00:00 (1d00h)", "Filter    user:<b>", "Events    1,234,567", "Coverage  complete"}},
-		{"idle", func(h *ReportHead) { h.Recorded -= minute }, []string{"Coverage  complete, but for 1m00s in which no recorder ran"}},
+		{"idle", func(h *ReportHead) {
+			h.Recorded -= minute
+			h.Gaps = []Gap{{From: h.From, To: h.From + minute, Reason: "not running", Idle: true}}
+		}, []string{"Coverage  complete, but for 1m00s in which no recorder ran", "          idle: 2026-01-01 00:00:00 to 2026-01-01 00:01:00: not running"}},
 		{"gap", func(h *ReportHead) {
 			h.Recorded -= minute
-			h.Gaps, h.Lost = []Gap{{h.From, h.From + minute, "ring\x1b full"}}, 3120
-		}, []string{"Coverage  NOT complete: 23h59m of 1d00h on record (99.9 %), 1 gap; 3,120 events known lost",
+			h.Gaps, h.Lost = []Gap{{From: h.From, To: h.From + minute, Reason: "ring\x1b full"}}, 3120
+		}, []string{"Coverage  NOT complete: 1m00s of 1d00h not on record, 1 gap; 3,120 events known lost",
 			`          gap: 2026-01-01 00:00:00 to 2026-01-01 00:01:00: ring\x1b full`}},
 		{"many", func(h *ReportHead) { h.Gaps = make([]Gap, 12) }, []string{"          and 2 more gaps"}},
 		{"damaged", func(h *ReportHead) { h.Damaged = 2 }, []string{"; 2 parts of the record cannot be read"}},
@@ -204,7 +207,7 @@ func TestReportHTML(t *testing.T) {
 	fill(table, row(evil, []string{evil, "\x1b]0;x\x07"}, 5, 0.5))
 	table.Note = evil
 	h := head()
-	h.Filter, h.Gaps = evil, []Gap{{h.From, h.To, evil}}
+	h.Filter, h.Gaps = evil, []Gap{{From: h.From, To: h.To, Reason: evil}}
 	got := string(AppendReportHTML(nil, h, []*analyse.Table{table, {Report: "scans", Title: "Scans", About: "None."}}, Options{Host: evil, Now: time.Unix(1767225600, 0)}))
 	if n := strings.Count(got, "<script"); n != 1 {
 		t.Errorf("%d scripts", n)

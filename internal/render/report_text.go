@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/clipperhouse/displaywidth"
 
@@ -45,7 +46,11 @@ func AppendReportHead(b []byte, h *ReportHead, opt Options) []byte {
 			line("", "and "+strconv.Itoa(len(h.Gaps)-i)+" more gaps", pal.bad)
 			break
 		}
-		line("", "gap: "+g.describe(&opt), pal.bad)
+		if p := pal.bad; g.Idle {
+			line("", "idle: "+g.describe(&opt), paint{})
+		} else {
+			line("", "gap: "+g.describe(&opt), p)
+		}
 	}
 	return b
 }
@@ -57,15 +62,13 @@ func (g *Gap) describe(opt *Options) string {
 // coverage says in words how much is on record.
 func (h *ReportHead) coverage() string {
 	s := "complete"
-	if idle := h.To - h.From - h.Recorded; h.Complete() && idle >= int64(time.Second) {
-		s += ", but for " + Duration(idle) + " in which no recorder ran"
+	missing := max(h.To-h.From-h.Recorded, 0)
+	if h.Complete() && missing >= int64(time.Second) {
+		s += ", but for " + Duration(missing) + " in which no recorder ran"
 	}
 	if !h.Complete() {
-		s = "NOT complete: " + Duration(h.Recorded) + " of " + Duration(h.To-h.From) + " on record"
-		if h.To > h.From {
-			s += " (" + percent(float64(h.Recorded)/float64(h.To-h.From)) + ")"
-		}
-		if n := len(h.Gaps); n > 0 {
+		s = "NOT complete: " + Duration(missing) + " of " + Duration(h.To-h.From) + " not on record"
+		if n := h.faults(); n > 0 {
 			s += ", " + things(n, "gap")
 		}
 	}
@@ -76,6 +79,16 @@ func (h *ReportHead) coverage() string {
 		s += "; " + things(h.Damaged, "part") + " of the record cannot be read"
 	}
 	return s
+}
+
+// faults counts the gaps that are none of idleness.
+func (h *ReportHead) faults() (n int) {
+	for _, g := range h.Gaps {
+		if !g.Idle {
+			n++
+		}
+	}
+	return n
 }
 
 func things(n int, thing string) string {
@@ -231,7 +244,9 @@ const (
 func (g *grid) least(i int) int {
 	switch col := &g.t.Columns[g.cols[i]]; col.Type {
 	case analyse.Prose:
-		return min(g.width[i], 52)
+		return min(g.width[i], 60)
+	case analyse.Path:
+		return min(g.width[i], 24)
 	case analyse.Text:
 		if col.Rank == 0 {
 			return min(g.width[i], 28)
@@ -343,7 +358,10 @@ func (g *grid) right(i int) bool {
 func (g *grid) aligned(b []byte, i int, s string, p paint) ([]byte, int) {
 	w, used := g.width[i], displaywidth.String(s)
 	text := []byte(s)
-	if used > w {
+	switch {
+	case used > w && g.t.Columns[g.cols[i]].Type == analyse.Path:
+		text, used = cutFront(s, w)
+	case used > w:
 		text, used = cut(text, w, 0)
 	}
 	spaces := gridGap
@@ -355,6 +373,15 @@ func (g *grid) aligned(b []byte, i int, s string, p paint) ([]byte, int) {
 	b = append(b, p.on...)
 	b = append(b, text...)
 	return append(b, p.off...), spaces
+}
+
+// cutFront shortens a path to its last w columns: its end says more.
+func cutFront(s string, w int) ([]byte, int) {
+	for used := displaywidth.String(s); used > w-1 && s != ""; used = displaywidth.String(s) {
+		_, n := utf8.DecodeRuneInString(s)
+		s = s[n:]
+	}
+	return append([]byte("…"), s...), displaywidth.String(s) + 1
 }
 
 // bar appends a percentage and its bar.
@@ -400,7 +427,7 @@ func cellText(col *analyse.Column, c *analyse.Cell, opt *Options) string {
 		return "-"
 	}
 	switch col.Type {
-	case analyse.Text, analyse.Prose:
+	case analyse.Text, analyse.Path, analyse.Prose:
 		return Safe(c.Text)
 	case analyse.Texts:
 		return listText(c)
