@@ -254,3 +254,105 @@ func TestPackagedRules(t *testing.T) {
 		}
 	}
 }
+
+// FuzzLogged: no line of the log crashes its reader, and a finding that is taken
+// has a severity.
+func FuzzLogged(f *testing.F) {
+	f.Add([]byte(`{"time":"2026-11-24T20:41:50.191786123Z","seq":1042,"process":{"pid":7,"start":"2026-11-24T20:41:49.1Z","exe":"/x"},"interest":[{"rule":"starter.world-writable","severity":"high","reason":"r"}]}`))
+	f.Add([]byte("{\"process\":{},\"interest\":[{}]}\n{\"interest\":null}\n\x00"))
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(filepath.Join(dir, interestLog), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var stderr bytes.Buffer
+		l := readLogged("events", dir, &stderr)
+		for _, found := range l.events {
+			for _, x := range found {
+				if x.Severity == activity.SeverityNone {
+					t.Errorf("%+v", x)
+				}
+			}
+		}
+		if bytes.Count(stderr.Bytes(), []byte("\n")) > 1 {
+			t.Errorf("more than a line: %s", stderr.String())
+		}
+	})
+}
+
+// TestLoadRules: files that nobody named need not be there; those that were,
+// must, and what they name.
+func TestLoadRules(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	cfg := func(rules, baseline string) Config {
+		c := defaultConfig(func(string) string { return "" })
+		c.Dir, c.InterestRules, c.InterestBaseline = filepath.Join(dir, "record"), rules, baseline
+		return c
+	}
+	sigma := "title: x\nlogsource:\n  category: network_connection\ndetection:\n  a:\n    DestinationPort: 1\n  condition: a\n"
+	write("sigma/a.yml", sigma)
+	write("sigma/deep/b.YAML", sigma)
+	write("sigma/deep/wrong.yml", "title: x")
+	write("sigma/README.md", "no rule")
+	big := write("big.toml", strings.Repeat("#", maxRuleFile+1))
+	rule := write("rule.toml", "starter = false\n[[rule]]\nid = \"r\"\nports = 1\n")
+	for name, c := range map[string]struct {
+		cfg     Config
+		rules   int
+		skipped int
+		err     string
+	}{
+		"one's own":                      {cfg(rule, ""), 1, 0, ""},
+		"not there":                      {cfg(filepath.Join(dir, "none.toml"), ""), 0, 0, "rules of interest: open "},
+		"a directory":                    {cfg(dir, ""), 0, 0, "rules of interest: read "},
+		"too large":                      {cfg(big, ""), 0, 0, "rules of interest: " + big + ": larger than 1048576 bytes"},
+		"baseline not there":             {cfg(rule, filepath.Join(dir, "none.json")), 0, 0, "rules of interest: open "},
+		"baseline broken":                {cfg(rule, write("b.json", "{")), 0, 0, "rules of interest: " + filepath.Join(dir, "b.json") + ": baseline: "},
+		"a directory of Sigma rules":     {cfg(write("s.toml", "starter = false\nsigma = \"sigma\""), ""), 2, 1, ""},
+		"one Sigma rule":                 {cfg(write("o.toml", "starter = false\nsigma = [\"sigma/a.yml\"]"), ""), 1, 0, ""},
+		"Sigma rules that are not there": {cfg(write("n.toml", "sigma = \"none\""), ""), 0, 0, "rules of interest: " + filepath.Join(dir, "n.toml") + ": sigma: lstat "},
+		"a rule that is not there":       {cfg(write("d.toml", "disable = \"starter.x\""), ""), 0, 0, "rules of interest: " + filepath.Join(dir, "d.toml") + ":1:11: there is no rule"},
+	} {
+		r, err := loadRules(c.cfg, nil, nil)
+		if c.err != "" {
+			if err == nil || !strings.HasPrefix(err.Error(), c.err) || exitCode(err) != exitUsage {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := len(r.set.Rules()); got != c.rules || len(r.skipped) != c.skipped {
+			t.Errorf("%s: %d rules, %v left out", name, got, r.skipped)
+		}
+	}
+}
+
+// TestReplaceFile: what is there is replaced whole, or stays.
+func TestReplaceFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "baseline.json")
+	for _, text := range []string{"one", "two"} {
+		if err := replaceFile(path, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != text {
+			t.Errorf("%v: %q", err, b)
+		}
+	}
+	if names, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*")); len(names) != 1 {
+		t.Errorf("left behind: %q", names)
+	}
+	if err := replaceFile(filepath.Join(path, "x"), nil); err == nil {
+		t.Error("a file in a file is written")
+	}
+}
