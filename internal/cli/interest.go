@@ -32,6 +32,8 @@ programs usually do. docs/INTEREST.md is the reference of the rules.`,
 	return cmd
 }
 
+// newInterestCheckCommand: what is checked is what record and events would load,
+// with the same code.
 func newInterestCheckCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [FILE|DIR ...]",
@@ -84,6 +86,7 @@ func existing(files []string) []string {
 	return kept
 }
 
+// notAll is the error of rules that were left out, nil for none.
 func notAll(skipped int) error {
 	if skipped > 0 {
 		return fmt.Errorf("interest check: %w: %s cannot be asked here", errPartial, count(skipped, "Sigma rule"))
@@ -91,6 +94,7 @@ func notAll(skipped int) error {
 	return nil
 }
 
+// checkRules checks files and directories that need not be configured.
 func checkRules(paths []string, out io.Writer) error {
 	b := interest.NewBuilder(interest.Options{Filter: filter.Options{Now: time.Now(), Location: time.Local, Services: servicePort}})
 	skipped := 0
@@ -154,6 +158,7 @@ func built(b *interest.Builder) []interest.Rule {
 	return set.Rules()
 }
 
+// newInterestListCommand: people get three lines a rule, programs all of it.
 func newInterestListCommand() *cobra.Command {
 	var f format
 	cmd := &cobra.Command{
@@ -190,6 +195,7 @@ type ruleLine struct {
 	Needs    string `json:"needs,omitempty"`
 }
 
+// printRules prints rules; their texts come from files of others.
 func printRules(w io.Writer, all []interest.Rule, asJSON bool) error {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -266,6 +272,8 @@ type tried struct {
 	Needs    string    `json:"needs,omitempty"`
 }
 
+// testRules counts in one pass over the record, in the memory of a few numbers a
+// rule.
 func testRules(ctx context.Context, cfg Config, x *filter.Expr, asJSON bool, out, stderr io.Writer) error {
 	r, err := openRecord(cfg)
 	if err != nil {
@@ -362,6 +370,7 @@ takes a new baseline within a minute or two.`,
 	return cmd
 }
 
+// learn reads what is needed of the record and replaces the baseline.
 func learn(ctx context.Context, cfg Config, x *filter.Expr, from int64, out, stderr io.Writer) error {
 	r, err := openRecord(cfg)
 	if err != nil {

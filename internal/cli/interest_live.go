@@ -113,6 +113,8 @@ func (w *watch) loadStarter() error {
 	return nil
 }
 
+// take has the matcher ask other rules from now on. What the one before
+// remembers of listeners is lost: rules change rarely.
 func (w *watch) take(r *rules) {
 	w.matcher, w.names, w.hosts, w.files = r.set.Matcher(), r.names, r.set.Hosts(), r.files
 	w.stamps = changed(w.files)
@@ -209,6 +211,8 @@ func (w *watch) run(ctx context.Context) {
 // addresses of names that they have.
 const rulesEvery = time.Minute
 
+// refresh loads rules and baseline anew when one of their files was changed, came
+// or went, and else looks the names up again.
 func (w *watch) refresh(ctx context.Context) {
 	now := changed(w.files)
 	same := len(now) == len(w.stamps)
@@ -362,6 +366,7 @@ type tally struct {
 	Failed  uint64 `json:"failed"`
 }
 
+// status may be called by any goroutine.
 func (w *watch) status() *interestStatus {
 	s := &interestStatus{Rules: w.rules.Load(), Found: w.found.Load(), Missed: w.queue.Dropped()}
 	if e := w.failure.Load(); e != nil {

@@ -40,6 +40,7 @@ func rulesPath(cfg Config) (path string, named bool) {
 	return filepath.Join(filepath.Dir(defaultPaths(os.Getenv).config), "interest.toml"), false
 }
 
+// baselinePath is where the baseline is, as rulesPath.
 func baselinePath(cfg Config) (path string, named bool) {
 	if cfg.InterestBaseline != "" {
 		return cfg.InterestBaseline, true
@@ -136,6 +137,7 @@ func addSigma(b *interest.Builder, path string, tell func(name string, err error
 	return files, err
 }
 
+// isYAML tells Sigma rules from what lies beside them in their repository.
 func isYAML(name string) bool {
 	ext := strings.ToLower(filepath.Ext(name))
 	return ext == ".yml" || ext == ".yaml"

@@ -112,6 +112,7 @@ func (h *history) of(e *activity.Event) []activity.Finding {
 	return known[eventKey{e.Time, e.Seq}]
 }
 
+// read asks the rules of all listeners that a port ever had.
 func (h *history) read(port uint16) map[eventKey][]activity.Finding {
 	kinds := filter.KindSet(1<<activity.KindListen | 1<<activity.KindUnlisten | 1<<activity.KindSnapshot)
 	q := journal.Query{Hints: filter.Hints{Ports: []filter.PortRange{{Lo: port, Hi: port}}, Kinds: kinds},
@@ -129,11 +130,13 @@ func (h *history) read(port uint16) map[eventKey][]activity.Finding {
 	return found
 }
 
+// ofSocket is of for a socket.
 func (f *findings) ofSocket(s *activity.Socket) []activity.Finding {
 	f.buf = f.matcher.Socket(s, f.buf[:0])
 	return f.severe()
 }
 
+// severe keeps what is severe enough, the worst first.
 func (f *findings) severe() []activity.Finding {
 	f.buf = slices.DeleteFunc(f.buf, func(x activity.Finding) bool { return x.Severity < f.least })
 	slices.SortStableFunc(f.buf, func(a, b activity.Finding) int { return cmp.Compare(b.Severity, a.Severity) })
@@ -244,6 +247,7 @@ func readLogged(command, dir string, stderr io.Writer) *logged {
 	return l
 }
 
+// take takes over one line's findings.
 func (l *logged) take(x *loggedLine) {
 	key := eventKey{x.Time.UnixNano(), x.Seq}
 	for _, f := range x.Interest {

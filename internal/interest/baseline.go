@@ -88,6 +88,8 @@ func (b *Baseline) Learn(e *activity.Event) {
 
 func newHabits() *habits { return &habits{listens: map[port]scope{}, calls: map[call]struct{}{}} }
 
+// listen takes note of a port, or gives up on a program with too many of them:
+// passive FTP, test suites, whatever takes the next free port.
 func (h *habits) listen(l port, s scope) {
 	_, known := h.listens[l]
 	switch {
@@ -99,6 +101,7 @@ func (h *habits) listen(l port, s scope) {
 	}
 }
 
+// call takes note of a destination, or gives up on a program with too many.
 func (h *habits) call(c call) {
 	_, known := h.calls[c]
 	switch {
@@ -159,6 +162,7 @@ func (b *Baseline) judges(e *activity.Event) *habits {
 	return h
 }
 
+// newListener reports whether e is of a listener that its program did not have.
 func (b *Baseline) newListener(e *activity.Event) bool {
 	l, ok := listens(e)
 	if !ok {
@@ -172,6 +176,7 @@ func (b *Baseline) newListener(e *activity.Event) bool {
 	return !known
 }
 
+// newDestination reports whether e calls where its program did not.
 func (b *Baseline) newDestination(e *activity.Event) bool {
 	c, ok := calls(e)
 	if !ok {
@@ -229,6 +234,7 @@ func (b *Baseline) Encode() []byte {
 
 func stamp(ns int64) string { return time.Unix(0, ns).UTC().Format(time.RFC3339Nano) }
 
+// store writes one program's habits, in order.
 func (h *habits) store(name string) storedProgram {
 	p := storedProgram{Program: name, AnyPort: h.anyPort, Anywhere: h.anywhere}
 	for _, l := range slices.SortedFunc(maps.Keys(h.listens), func(a, b port) int {
@@ -268,6 +274,8 @@ func DecodeBaseline(data []byte) (*Baseline, error) {
 	return b, nil
 }
 
+// load reads them again. Files may be edited: a program with more than fits is
+// told, not cut short.
 func (p *storedProgram) load() (*habits, error) {
 	if len(p.Listens) > maxListeners || len(p.Calls) > maxDestinations {
 		return nil, errors.New("more listeners or destinations than a baseline holds")

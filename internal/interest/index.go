@@ -30,10 +30,13 @@ type index struct {
 // ruleSet is a set of rules by their number.
 type ruleSet []uint64
 
+// newRuleSet returns an empty set for n rules.
 func newRuleSet(n int) ruleSet { return make(ruleSet, (n+63)/64) }
 func (b ruleSet) set(i int)    { b[i/64] |= 1 << (i % 64) }
 func (b ruleSet) drop(i int)   { b[i/64] &^= 1 << (i % 64) }
 
+// newIndex sorts the rules into the tables. A rule that cannot match anything is
+// in none.
 func newIndex(rules []rule) *index {
 	x := &index{ports: ranges[uint16]{compare: cmp.Compare[uint16]}, addrs: ranges[netip.Addr]{compare: netip.Addr.Compare}}
 	ports, addrs := newCuts[uint16](len(rules)), newCuts[netip.Addr](len(rules))
@@ -73,6 +76,8 @@ func addPorts(c *cuts[uint16], i int, r *rule) {
 	}
 }
 
+// addAddrs does the same for addresses: an exact set is narrower than what an
+// expression bounds.
 func addAddrs(c *cuts[netip.Addr], i int, r *rule) {
 	prefixes := r.hints.Addrs
 	if r.nets != nil {
@@ -156,6 +161,8 @@ func (r *ranges[T]) build(c *cuts[T]) {
 	}
 }
 
+// at returns the set of the range that v lies in. The result is shared and not
+// to be changed.
 func (r *ranges[T]) at(v T) ruleSet {
 	lo, hi := 0, len(r.starts) // starts[lo-1] <= v < starts[hi]
 	for lo < hi {

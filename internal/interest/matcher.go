@@ -16,6 +16,7 @@ type Set struct {
 	widens bool // a rule is about listeners that open further
 }
 
+// newSet compiles the rules.
 func newSet(rules []rule, opt Options) *Set {
 	return &Set{rules: rules, opt: opt, index: newIndex(rules),
 		widens: slices.ContainsFunc(rules, func(r rule) bool { return r.special == widened })}
@@ -65,6 +66,8 @@ type Matcher struct {
 	lastSet ruleSet
 }
 
+// imageKey names what is known of a program image: a later revision knows more,
+// and may match other rules.
 type imageKey struct {
 	id  activity.ProcessID
 	rev uint32
@@ -143,6 +146,7 @@ func (m *Matcher) owner(p *activity.Process) ruleSet {
 	return set
 }
 
+// ask works out which rules something of p's may match.
 func (m *Matcher) ask(p *activity.Process, into ruleSet) {
 	clear(into)
 	for i := range m.set.rules {

@@ -76,6 +76,7 @@ func (c condition) String() string {
 	return [numConditions]string{"", "world-writable", "widened", "new-listener", "new-destination", "unpackaged-module"}[c]
 }
 
+// conditionNames lists the words of the conditions, in their order.
 func conditionNames() (names []string) {
 	for c := always + 1; c < numConditions; c++ {
 		names = append(names, c.String())
@@ -141,6 +142,7 @@ func (r *rule) match(e *activity.Event, s *activity.Socket, opt *Options, wider 
 	return true
 }
 
+// inService reports whether the port that e is about is one of the rule's.
 func (r *rule) inService(e *activity.Event) bool {
 	port := servicePort(e)
 	for _, p := range r.service {
@@ -181,6 +183,8 @@ func inbound(e *activity.Event) bool {
 		e.Role == activity.RoleAcceptor || e.Role == activity.RoleListener
 }
 
+// namesHost reports whether an address has one of the rule's names. What Names
+// does not know has none.
 func (r *rule) namesHost(a netip.Addr, opt *Options) bool {
 	if opt.Names == nil || !a.IsValid() {
 		return false

@@ -26,6 +26,8 @@ func (s scope) words() string {
 	return [...]string{"nobody", "this host alone", "one of its addresses", "every address"}[s]
 }
 
+// scopeOf tells who can reach a listener on an address. That an address is
+// private or public does not count here: it is the host's own, and one of many.
 func scopeOf(a netip.Addr) scope {
 	switch {
 	case !a.IsValid():
@@ -68,6 +70,8 @@ type listener struct {
 	port    uint16
 }
 
+// scopeState is what is known of one listener: the widest that it ever was, and
+// how many of it are open. Both are needed: see scopes.
 type scopeState struct {
 	widest scope
 	open   int

@@ -40,6 +40,8 @@ type sigmaFile struct {
 	Correlation yaml.Node `yaml:"correlation"`
 }
 
+// logsource says which events a rule is about. The product is not asked: a
+// Windows rule finds nothing on Linux, and something in an imported record.
 type logsource struct {
 	Category string `yaml:"category"`
 	Product  string `yaml:"product"`
@@ -82,6 +84,7 @@ type sigmaParser struct {
 	names  []string              // of groups, in their order
 }
 
+// errorAt makes an error with the place of a YAML node.
 func (p *sigmaParser) errorAt(n *yaml.Node, format string, args ...any) *Error {
 	return &Error{File: p.file, Line: n.Line, Col: n.Column, Msg: fmt.Sprintf(format, args...)}
 }
@@ -131,6 +134,7 @@ func sigmaRule(name string, doc *yaml.Node, opt *Options) (*rule, error) {
 	return r, nil
 }
 
+// String writes a log source for an error.
 func (l logsource) String() string {
 	var parts []string
 	for _, kv := range [][2]string{{"category", l.Category}, {"product", l.Product}, {"service", l.Service}} {
@@ -245,6 +249,7 @@ func (p *sigmaParser) group(n *yaml.Node) (*sigmaNode, error) {
 	return nil, p.errorAt(n, "a group is a map or a list")
 }
 
+// count keeps a rule's values within bounds: each costs a comparison an event.
 func (p *sigmaParser) count(n *yaml.Node) error {
 	if p.values++; p.values > maxSigmaValues {
 		return p.errorAt(n, "more than %d values", maxSigmaValues)

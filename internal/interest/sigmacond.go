@@ -28,6 +28,7 @@ const (
 	sigmaLeaf
 )
 
+// match asks the condition of an event, from left to right, as far as need be.
 func (n *sigmaNode) match(e *activity.Event, opt *Options) bool {
 	switch n.op {
 	case sigmaLeaf:
@@ -95,6 +96,8 @@ func (n *sigmaNode) ports(not bool) (best []filter.PortRange) {
 	return best
 }
 
+// needsNames reports whether any test is about a host name, which is no part of
+// the record.
 func (n *sigmaNode) needsNames() bool {
 	if n.op == sigmaLeaf {
 		return n.test.field == sigmaSourceHostname || n.test.field == sigmaDestinationHostname
@@ -179,6 +182,7 @@ type condParser struct {
 	words []string // left
 }
 
+// take takes the next word if it is that one, in any case.
 func (c *condParser) take(word string) bool {
 	if len(c.words) == 0 || !strings.EqualFold(c.words[0], word) {
 		return false
@@ -187,6 +191,7 @@ func (c *condParser) take(word string) bool {
 	return true
 }
 
+// or, list, not, name and of are the grammar above, a function for each line.
 func (c *condParser) or(depth int) (*sigmaNode, error) {
 	return c.list("or", sigmaOr, func() (*sigmaNode, error) {
 		return c.list("and", sigmaAnd, func() (*sigmaNode, error) { return c.not(depth) })
@@ -273,6 +278,7 @@ func (c *condParser) of(quantity, which string) (*sigmaNode, error) {
 	return n, nil
 }
 
+// String writes a test as a rule has it, for people.
 func (t *sigmaTest) String() string {
 	return fmt.Sprintf("%s%s: %s", t.field, t.mod, t.text)
 }

@@ -102,6 +102,9 @@ func (f sigmaField) value(e *activity.Event) (v string, has bool) {
 
 func number(n uint32) (string, bool) { return strconv.FormatUint(uint64(n), 10), n != 0 }
 
+// ofProcess gives a field that the process has, "" for none. Of a parent only
+// the short name is on record; it gets a separator before it, so that a rule
+// which asks for the end of a path finds it.
 func (f sigmaField) ofProcess(p *activity.Process) (v string) {
 	switch f {
 	case sigmaImage:

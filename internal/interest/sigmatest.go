@@ -217,6 +217,9 @@ func (t *sigmaTest) numeric() {
 	t.ports, t.patterns = ports, nil
 }
 
+// match compares the field of an event. Ports and networks are compared as what
+// they are; all else as text, which is made when it comes to it: few events get
+// here.
 func (t *sigmaTest) match(e *activity.Event, opt *Options) bool {
 	switch {
 	case t.field == sigmaKeyword:
@@ -243,6 +246,7 @@ func (t *sigmaTest) match(e *activity.Event, opt *Options) bool {
 	return t.texts(t.field.value(e))
 }
 
+// within reports whether a port is in one of the ranges. Port 0 is none.
 func within(ranges []filter.PortRange, p uint16) bool {
 	return p != 0 && slices.ContainsFunc(ranges, func(r filter.PortRange) bool { return r.Lo <= p && p <= r.Hi })
 }
@@ -289,6 +293,8 @@ const (
 	anyOne rune = -2
 )
 
+// newSigmaPattern prepares a text as a rule has it, in lower case unless cased.
+// Neighbouring stars are one, so that matching cannot take exponential time.
 func newSigmaPattern(s string, cased bool) sigmaPattern {
 	p := sigmaPattern{cased: cased}
 	if !cased {
@@ -338,6 +344,9 @@ func (p sigmaPattern) within(before, after bool) sigmaPattern {
 
 func (p *sigmaPattern) literal(s string) { p.elems = append(p.elems, []rune(s)...) }
 
+// match reports whether all of v matches; has says that there is a v. It goes
+// back to the last star alone, which is enough, and costs at most the product
+// of the two lengths.
 func (p *sigmaPattern) match(v string, has bool) bool {
 	if p.null || !has {
 		return !has && (p.null || len(p.elems) == 0)

@@ -117,6 +117,9 @@ func keyParts(n *unstable.Node) (parts []string) {
 	return parts
 }
 
+// expression takes one line of the document's structure. go-toml's decoder has
+// seen it before, so what is no TOML at all does not come here; what is left to
+// find is what is TOML and no rule file.
 func (p *parser) expression(n *unstable.Node) error {
 	switch n.Kind {
 	case unstable.ArrayTable:
@@ -141,6 +144,9 @@ func (p *parser) expression(n *unstable.Node) error {
 	return nil
 }
 
+// keyValue hands a key to the table that it stands in: the file, the last
+// [[rule]], or that rule's [rule.belongs]. A dotted key of a rule
+// (belongs.sshd = ...) says the same as the table.
 func (p *parser) keyValue(n *unstable.Node) error {
 	parts := keyParts(n)
 	it := n.Key()
@@ -171,6 +177,7 @@ func (p *parser) keyValue(n *unstable.Node) error {
 	return p.fileKey(key, n.Value())
 }
 
+// fileKey takes a key that stands before the first rule.
 func (p *parser) fileKey(key string, v *unstable.Node) error {
 	if key == "starter" {
 		if v.Kind != unstable.Bool {
@@ -224,6 +231,10 @@ func (p *parser) each(key string, v *unstable.Node, f func(n *unstable.Node, tex
 	return nil
 }
 
+// ruleKey takes a key of a rule. Those that the filter language has a field for
+// become terms of the rule's expression, so that they mean the same in both;
+// the others are asked natively: service ports, which a filter cannot say, and
+// addresses and hosts, of which lists may have thousands.
 func (p *parser) ruleKey(key string, v *unstable.Node) error {
 	r := p.rule
 	switch key {
@@ -263,6 +274,7 @@ func (p *parser) ruleKey(key string, v *unstable.Node) error {
 	return nil
 }
 
+// ruleText takes a key whose value is one text.
 func (p *parser) ruleText(key string, v *unstable.Node, text string) (err error) {
 	r := p.rule
 	switch key {
@@ -310,6 +322,8 @@ func (p *parser) ruleText(key string, v *unstable.Node, text string) (err error)
 	return nil
 }
 
+// isID reports whether s may name a rule: it goes to logs, file names and
+// command lines, and so holds nothing that any of these would take for another.
 func isID(s string) bool {
 	return len(s) <= 64 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789._-") == ""
 }
@@ -345,6 +359,7 @@ func (p *parser) list(key, field string, v *unstable.Node) error {
 	return err
 }
 
+// quote writes a value so that the filter language takes it whole.
 func quote(text string) string { return `"` + strings.ReplaceAll(text, `"`, `""`) + `"` }
 
 // port reads 22, 8000-8010, ssh or tcp/22.
@@ -369,6 +384,7 @@ func (p *parser) port(n *unstable.Node, text string) error {
 	return nil
 }
 
+// portWords writes ports as a rule file has them.
 func portWords(ps []portRange) string {
 	var words []string
 	for _, p := range ps {
@@ -384,6 +400,8 @@ func portWords(ps []portRange) string {
 	return strings.Join(words, ",")
 }
 
+// address reads an address or a network. A scope such as "public" is none: it
+// has no end of prefixes, and the filter has a word for it.
 func (p *parser) address(n *unstable.Node, text string) error {
 	prefix, err := parsePrefix(text)
 	if err != nil {
