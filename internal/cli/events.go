@@ -6,9 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"os"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -168,7 +166,7 @@ func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, compl
 	unreadable := 0
 	switch {
 	case last >= 0 && p.interest != nil:
-		if err := p.newest(readable("events", r.Events(ctx, q), &unreadable, stderr), last); err != nil {
+		if err := p.interest.newest(readable("events", r.Events(ctx, q), &unreadable, stderr), last, p.print); err != nil {
 			return quietPipe(err)
 		}
 	case last >= 0:
@@ -196,38 +194,6 @@ func pastEvents(ctx context.Context, cfg Config, x *filter.Expr, last int, compl
 		return quietPipe(err)
 	}
 	return tellGaps(ctx, "events", cfg, r, q.From, q.To, unreadable, complete, stderr)
-}
-
-// newest prints the newest n events of interest. What a rule finds may depend on
-// the events before, so all are asked.
-func (s *eventStream) newest(events iter.Seq2[*activity.Event, error], n int) error {
-	type kept struct {
-		e     *activity.Event
-		found []activity.Finding
-	}
-	var ring []kept
-	next := 0 // the oldest, once the ring is full
-	for e, err := range events {
-		if err != nil {
-			return err
-		}
-		found := s.interest.of(e)
-		switch k := (kept{e, slices.Clone(found)}); {
-		case len(found) == 0 || n == 0:
-		case len(ring) < n:
-			ring = append(ring, k)
-		default:
-			ring[next] = k
-			next = (next + 1) % n
-		}
-	}
-	for i := range ring {
-		k := ring[(next+i)%len(ring)]
-		if err := s.print(k.e, k.found); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // query makes of a filter what the journal can skip by.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -128,6 +129,38 @@ func (h *history) read(port uint16) map[eventKey][]activity.Finding {
 		}
 	}
 	return found
+}
+
+// newest shows the newest n events of interest. What a rule finds may depend on
+// the events before, so all are asked.
+func (f *findings) newest(events iter.Seq2[*activity.Event, error], n int, show func(*activity.Event, []activity.Finding) error) error {
+	type kept struct {
+		e     *activity.Event
+		found []activity.Finding
+	}
+	var ring []kept
+	next := 0 // the oldest, once the ring is full
+	for e, err := range events {
+		if err != nil {
+			return err
+		}
+		found := f.of(e)
+		switch k := (kept{e, slices.Clone(found)}); {
+		case len(found) == 0 || n == 0:
+		case len(ring) < n:
+			ring = append(ring, k)
+		default:
+			ring[next] = k
+			next = (next + 1) % n
+		}
+	}
+	for i := range ring {
+		k := ring[(next+i)%len(ring)]
+		if err := show(k.e, k.found); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ofSocket is of for a socket.
