@@ -40,6 +40,7 @@ func TestDomainController(t *testing.T) {
 		{"adapter status", netbios.Prober{}, probe.UDP, 137, map[string]string{"names": ""}},
 		{"session", netbios.Prober{}, probe.TCP, 139, map[string]string{"session": "accepted"}},
 		{"dns", dns.Prober{Name: "ad.example.test"}, probe.UDP, 53, map[string]string{"rcode": "NOERROR", "flags": "AA"}},
+		{"dns, the root", dns.Prober{}, probe.UDP, 53, map[string]string{"question": "localhost"}},
 		{"dns over tcp", dns.Prober{Name: "ad.example.test"}, probe.TCP, 53, map[string]string{"rcode": "NOERROR", "answers": "ad.example.test"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 // Package dns asks a name server (RFC 1035) who serves the root, which tells
-// whether and how it answers without telling it any name of ours, and what it
-// says of itself: its version and identity (RFC 4892, RFC 5001).
+// whether and how it answers without telling it any name of ours (localhost
+// where it takes the root for a mistake), and what it says of itself: its version
+// and identity (RFC 4892, RFC 5001).
 //
 // Fields: "rcode", "flags" (AA, TC, RA, AD as set), "question", "answers" and
 // "authority" (records as in master files), "payload" (the EDNS size that it
@@ -101,6 +102,11 @@ func (p Prober) interview(ask func([]byte) (message, []byte, error)) (*probe.Ans
 	m, seen, err := ask(question(id(), p.Name, typeNS, classIN))
 	if err != nil {
 		return talk.Fail(p.Protocol(), seen, err)
+	}
+	if p.Name == "" && m.rcode == formErr { // Samba's server knows no name without a label
+		if again, _, err := ask(question(id(), "localhost", typeA, classIN)); err == nil {
+			m = again
+		}
 	}
 	a := &probe.Answer{Protocol: p.Protocol()}
 	m.describe(a)

@@ -73,3 +73,17 @@ func TestOneAnswer(t *testing.T) {
 		t.Errorf("asked for %s too", <-asked)
 	}
 }
+
+// TestRootIsAMistake: a server that takes the root for one is asked again.
+func TestRootIsAMistake(t *testing.T) {
+	addr := probetest.ServeUDP(t, func(q []byte) [][]byte {
+		if q[headerSize] == 0 {
+			return [][]byte{reply(q, 1, 0)}
+		}
+		return [][]byte{reply(q, 3, 0)}
+	})
+	a := probetest.Ask(t, Prober{}, probe.UDP, addr)
+	if a.Get("rcode") != "NXDOMAIN" || a.Get("question") != "localhost" {
+		t.Errorf("%+v", a)
+	}
+}

@@ -28,6 +28,8 @@ const (
 	classIN = 1
 	classCH = 3
 
+	formErr = "FORMERR"
+
 	flagResponse  = 0x8000
 	flagRecursion = 0x0100 // wanted
 	optionNSID    = 3
@@ -274,7 +276,7 @@ func typeName(t uint16) string {
 
 // rcodeName is a response code's name (IANA's registry of DNS parameters).
 func rcodeName(code int) string {
-	names := []string{"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"}
+	names := []string{"NOERROR", formErr, "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE"}
 	switch {
 	case code < len(names):
 		return names[code]
