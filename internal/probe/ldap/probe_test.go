@@ -10,7 +10,9 @@ import (
 )
 
 func TestStrangers(t *testing.T) {
-	t.Run("tcp", func(t *testing.T) { probetest.Strangers(t, Prober{}, probe.TCP) })
+	for _, proto := range []probe.Proto{probe.TCP, probe.UDP} {
+		t.Run(proto.String(), func(t *testing.T) { probetest.Strangers(t, Prober{}, proto) })
+	}
 }
 
 // asked finds which question a datagram asks, 0 for none.

@@ -39,12 +39,13 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 	}
 	defer c.Close()
 	r := replies{id: id()}
-	for _, v := range []int64{v1, v2c} {
-		if _, err := c.Write(getRequest(v, p.community(), r.id+v)); err != nil {
+	for _, q := range [][]byte{discovery(r.id + v3), getRequest(v1, p.community(), r.id+v1)} {
+		if _, err := c.Write(q); err != nil {
 			return nil, fmt.Errorf("%s: send: %w", p.Protocol(), err)
 		}
 	}
-	b, err := talk.AskOn(ctx, c, d.Wait(), discovery(r.id+v3), func(b []byte) bool {
+	// What most agents answer, and in full, is what is asked again when it is lost.
+	b, err := talk.AskOn(ctx, c, d.Wait(), getRequest(v2c, p.community(), r.id+v2c), func(b []byte) bool {
 		r.hear(b)
 		return r.system[v2c] != nil && r.engine != nil
 	})
