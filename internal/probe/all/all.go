@@ -45,6 +45,7 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/tftp"
 	"github.com/portreporter/portreporter/internal/probe/tls"
 	"github.com/portreporter/portreporter/internal/probe/vnc"
+	"github.com/portreporter/portreporter/internal/probe/wsp"
 )
 
 // Probers are all of them, by name.
@@ -89,6 +90,7 @@ func Probers() []probe.Prober {
 		tftp.Prober{},
 		tls.Prober{},
 		vnc.Prober{},
+		wsp.Prober{},
 	}
 	for _, p := range http.Services() {
 		all = append(all, p)
