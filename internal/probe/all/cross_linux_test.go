@@ -47,6 +47,13 @@ func TestEveryProberAtEveryServer(t *testing.T) {
 		{"freeradius", probe.UDP, 1812, ""}, // silent without its secret
 		{"vsftpd", probe.TCP, 21, "ftp"},
 		{"dovecot", probe.TCP, 110, "pop3"}, {"dovecot", probe.TCP, 143, "imap"},
+		{"named", probe.TCP, 53, "dns"}, {"named", probe.UDP, 53, "dns mdns"}, // mDNS asks in DNS messages
+		{"tftpd", probe.UDP, 69, "tftp"},
+		{"snmpd", probe.UDP, 161, "snmp"},
+		{"charon", probe.UDP, 500, "isakmp"},
+		{"xl2tpd", probe.UDP, 1701, "l2tp"},
+		{"slapd", probe.TCP, 389, "ldap"},
+		{"krb5kdc", probe.TCP, 88, "kerberos"}, {"krb5kdc", probe.UDP, 88, "kerberos"},
 	}
 	ns, addr := testutil.NewNetNS(t), netip.MustParseAddr("127.0.0.1")
 	var started []string
