@@ -35,7 +35,7 @@ Times are as in the filter: 2h (ago), "yesterday 14:00", 2026-11-24; a day means
 its beginning. Gaps of the record are said on stderr; with --require-complete the
 exit code is then 3.`,
 		Example: `  portreporter diff yesterday
-  portreporter diff --since "monday 2026-11-23 08:00" -user:root
+  portreporter diff --since "2026-11-23 08:00" -user:root
   portreporter diff 2026-11-23 2026-11-24 port:0-1023
   portreporter diff /backup/web1 /backup/web2`,
 		Args:              cobra.ArbitraryArgs,
