@@ -142,8 +142,8 @@ func (s *scan) serve(p *path, i int, now time.Time, n int) (sent int) {
 	if l.fresh.empty() && l.again.empty() {
 		return 0
 	}
-	l.window.turn(now, s.wait(p, i))
-	for sent < n && l.out < int(l.window.size) {
+	l.window.turn(now, p, s.wait(p, i))
+	for sent < n && l.out < int(l.window.size) && l.window.due(now) {
 		j := l.next(now)
 		if j == nil {
 			break
@@ -152,7 +152,7 @@ func (s *scan) serve(p *path, i int, now time.Time, n int) (sent int) {
 			l.back(j)
 			break
 		}
-		if j.tries == 0 {
+		if j.seq == 0 {
 			s.held--
 		}
 		if !s.ask(j, now) {
@@ -270,7 +270,7 @@ func (s *scan) handle(e event) {
 		j.sent = j.start
 	default:
 		j.path.sample(e.at.Sub(j.sent))
-		l.window.answer(j.tries - 1)
+		l.window.answer(j.tries)
 	}
 	s.finish(j, e)
 }
@@ -365,6 +365,7 @@ func (s *scan) expireLane(p *path, i int, now time.Time) {
 
 // silent decides on a job whose try was not answered.
 func (s *scan) silent(l *lane, j *job, now time.Time) {
+	l.window.silence(j.tries)
 	switch {
 	case j.tries < l.window.need(s.opt.tries[lanOf(j.target.Proto)]):
 		l.again.push(j)
@@ -423,8 +424,10 @@ func (s *scan) deadline(now time.Time) (at time.Time) {
 // ready is when a lane that has something to send may do so.
 func (l *lane) ready(rate, stuck time.Time) time.Time {
 	at := rate
-	if stuck.After(at) {
-		at = stuck
+	for _, t := range []time.Time{stuck, l.window.next} {
+		if t.After(at) {
+			at = t
+		}
 	}
 	if l.fresh.empty() && l.limit.start.After(at) {
 		at = l.limit.start
