@@ -73,7 +73,9 @@ func identify(ctx context.Context, d *dialer, q *question, all []Prober) Result 
 		}
 	}
 	if r.Answer == nil && q.guess && ctx.Err() == nil {
-		rest := slices.DeleteFunc(slices.Clone(all), func(p Prober) bool { return slices.Contains(q.probers, p) })
+		rest := slices.DeleteFunc(slices.Clone(all), func(p Prober) bool {
+			return slices.ContainsFunc(q.probers, func(o Prober) bool { return o.Protocol() == p.Protocol() })
+		})
 		if r.Target.Proto == UDP {
 			r.Answer, said = guessUDP(ctx, d, r.Target, rest, said)
 		} else {

@@ -3,6 +3,7 @@
 package probe
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,10 +17,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portreporter/portreporter/internal/testutil"
+	"github.com/portreporter/portreporter/internal/testutil/link"
 )
 
 // labTask names the environment variable that makes the test's program a run of
@@ -27,8 +30,8 @@ import (
 const labTask = "PORTREPORTER_TEST_PROBE"
 
 func TestMain(m *testing.M) {
-	if task := os.Getenv(labTask); task != "" {
-		os.Exit(labRun(task))
+	if os.Getenv(labTask) != "" {
+		os.Exit(labRun())
 	}
 	os.Exit(m.Run())
 }
@@ -51,11 +54,11 @@ type verdict struct {
 	Err     string
 }
 
-// labRun runs a task and prints the verdicts by target, one line each; of a task
+// labRun runs the task on its standard input and prints the verdicts by target, one line each; of a task
 // without a list, all that is not a closed port.
-func labRun(text string) int {
+func labRun() int {
 	var k task
-	if err := json.Unmarshal([]byte(text), &k); err != nil {
+	if err := json.NewDecoder(os.Stdin).Decode(&k); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -114,7 +117,8 @@ func labVerdicts(t *testing.T, ns *testutil.NetNS, k task) map[Target]verdict {
 	// By its descriptor: nobody may not search the directories that it is in.
 	c := exec.CommandContext(t.Context(), "/proc/self/fd/3")
 	c.ExtraFiles = []*os.File{exe}
-	c.Env = append(os.Environ(), labTask+"="+string(text))
+	c.Env = append(os.Environ(), labTask+"=1")
+	c.Stdin = bytes.NewReader(text)
 	c.Dir = "/"
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}, Pdeathsig: syscall.SIGKILL}
 	out, err := ns.Output(c)
@@ -321,5 +325,38 @@ func TestNoFalseListening(t *testing.T) {
 		if got := labVerdicts(t, ns, task{First: 1, Last: 65535}); len(got) > 0 {
 			t.Fatalf("among all: %v", got)
 		}
+	}
+}
+
+// TestSlowLossyLink: over a link that is 20 ms long and loses one in twenty each
+// way, every one of 4,000 ports is what it is.
+func TestSlowLossyLink(t *testing.T) {
+	client := testutil.NewNetNS(t)
+	host := client.Link(link.Config{Delay: 10 * time.Millisecond, Loss: 0.05, Seed: 7})
+	labServe(t, host)
+	command(t, host, fmt.Sprintf(`table inet lab {
+chain in { type filter hook input priority 0
+tcp dport %d drop
+}
+}`, labDrop), "nft", "-f", "-")
+	var k task
+	want := map[Target]string{}
+	for port := uint16(1); port <= 4000; port++ {
+		target := Target{Addr: testutil.Veth4[1].Addr(), Proto: TCP, Port: port}
+		k.Targets = append(k.Targets, target)
+		want[target] = NotListening.String()
+		switch port {
+		case labOpen:
+			want[target] = Listening.String()
+		case labDrop:
+			want[target] = Filtered.String()
+		}
+	}
+	got := map[Target]string{}
+	for target, v := range labVerdicts(t, client, k) {
+		got[target] = v.Verdict
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Error(diff)
 	}
 }

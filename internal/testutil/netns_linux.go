@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/portreporter/portreporter/internal/testutil/link"
 	"github.com/portreporter/portreporter/internal/testutil/netconf"
 )
 
@@ -116,6 +117,36 @@ func (n *NetNS) Veth() *NetNS {
 			must(netconf.AddAddr(name, Veth6[i]))
 		})
 	}
+	return peer
+}
+
+// Link connects the namespace with a new one as Veth does, by TUN devices "tun0"
+// and "tun1" and a link that is slow or lossy, with the addresses of Veth4 and
+// Veth6 in that order.
+func (n *NetNS) Link(c link.Config) *NetNS {
+	n.t.Helper()
+	peer := NewNetNS(n.t)
+	must := func(err error) {
+		if err != nil {
+			n.t.Fatalf("link: %v", err)
+		}
+	}
+	var ends [2]*os.File
+	for i, ns := range []*NetNS{n, peer} {
+		ns.Do(func() {
+			name := fmt.Sprintf("tun%d", i)
+			var err error
+			ends[i], err = link.Tun(name)
+			must(err)
+			must(netconf.AddAddr(name, Veth4[i]))
+			must(netconf.QueueLength(name, 20000)) // a window's burst
+			must(netconf.Up(name))
+			must(netconf.AddAddr(name, Veth6[i]))
+		})
+	}
+	done := make(chan struct{})
+	go func() { defer close(done); link.Carry(ends[0], ends[1], c) }()
+	n.t.Cleanup(func() { ends[0].Close(); ends[1].Close(); <-done })
 	return peer
 }
 

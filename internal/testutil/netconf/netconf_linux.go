@@ -26,6 +26,15 @@ func Up(name string) error {
 	return request("bring up "+name, unix.RTM_NEWLINK, 0, ifinfo(i, unix.IFF_UP))
 }
 
+// QueueLength sets how many packets a link's queue holds.
+func QueueLength(name string, n uint32) error {
+	i, err := index(name)
+	if err != nil {
+		return fmt.Errorf("set queue length: %w", err)
+	}
+	return request("set queue length of "+name, unix.RTM_NEWLINK, 0, append(ifinfo(i, 0), attr(unix.IFLA_TXQLEN, u32(n))...))
+}
+
 // Veth makes a pair of connected links, both down. The second one is made in
 // the namespace of the file descriptor peerNS; -1 is the thread's own.
 func Veth(name, peer string, peerNS int) error {
