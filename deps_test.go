@@ -17,6 +17,7 @@ func programPackages() map[string]string {
 		"curl": "curl", "nginx": "nginx-light", "python3": "python3",
 		"sshd": "openssh-server", "ssh": "openssh-client", "ssh-keygen": "openssh-client",
 		"unshare": "util-linux", "mount": "mount",
+		"nft": "nftables", "ip": "iproute2",
 		"systemd-analyze": "systemd", "systemd-socket-activate": "systemd",
 
 		"named": "bind9", "vsftpd": "vsftpd", "in.tftpd": "tftpd-hpa", "snmpd": "snmpd", "xl2tpd": "xl2tpd", "dovecot": "dovecot-imapd",
