@@ -42,7 +42,13 @@ func Open(r io.Reader) (*Input, error) {
 		done()
 		return nil, err
 	}
-	return &Input{r: bufio.NewReaderSize(transform.NewReader(b, decoder(head)), maxLine), close: done}, nil
+	in := &Input{close: done}
+	if t := decoder(head); t != nil {
+		in.r = bufio.NewReaderSize(transform.NewReader(b, t), maxLine)
+	} else {
+		in.r = bufio.NewReaderSize(b, maxLine)
+	}
+	return in, nil
 }
 
 func decompress(b *bufio.Reader) (r io.Reader, done func(), err error) {
@@ -66,15 +72,19 @@ func decompress(b *bufio.Reader) (r io.Reader, done func(), err error) {
 	return b, func() {}, nil
 }
 
-// decoder makes UTF-8 of what begins with head. Without a mark, a NUL beside an
-// ASCII character is half of a UTF-16 one: no log of ours begins with any other.
+// decoder makes UTF-8 of what begins with head, nil where it is that already, or
+// has at least its ASCII part. Without a mark, a NUL beside an ASCII character is
+// half of a UTF-16 one: no log of ours begins with any other.
 func decoder(head []byte) transform.Transformer {
 	fallback := transform.Transformer(encoding.Nop.NewDecoder())
-	if len(head) >= 2 && head[0] != 0 && head[0] < 0x80 && head[1] == 0 {
+	switch {
+	case bytes.HasPrefix(head, []byte("\xef\xbb\xbf")), bytes.HasPrefix(head, []byte("\xff\xfe")), bytes.HasPrefix(head, []byte("\xfe\xff")):
+	case len(head) >= 2 && head[0] != 0 && head[0] < 0x80 && head[1] == 0:
 		fallback = unicode.UTF16(unicode.LittleEndian, unicode.IgnoreBOM).NewDecoder()
-	}
-	if len(head) >= 2 && head[0] == 0 && head[1] != 0 && head[1] < 0x80 {
+	case len(head) >= 2 && head[0] == 0 && head[1] != 0 && head[1] < 0x80:
 		fallback = unicode.UTF16(unicode.BigEndian, unicode.IgnoreBOM).NewDecoder()
+	default:
+		return nil
 	}
 	return unicode.BOMOverride(fallback)
 }

@@ -15,24 +15,87 @@ import (
 	"github.com/portreporter/portreporter/internal/activity"
 )
 
-// sysmonXML is an event as Windows renders it (the schema of
+// sysmonXML is what is taken of an event as Windows renders it (the schema of
 // learn.microsoft.com/windows/win32/wes/eventschema-elements).
 type sysmonXML struct {
-	System struct {
-		Provider struct {
-			Name string `xml:"Name,attr"`
+	provider string // Event/System/Provider, attribute Name
+	id       string // Event/System/EventID
+	created  string // Event/System/TimeCreated, attribute SystemTime
+	computer string // Event/System/Computer
+	// Event/EventData/Data by their attribute Name, and not by place: schema
+	// versions from 3 to 4.90 differ in which there are, RuleName for one.
+	data map[string]string
+}
+
+// maxDepth bounds the elements that are open at a time; events have four.
+const maxDepth = 16
+
+// parse reads one <Event>. It walks the tokens: decoding into a structure took
+// twice the time.
+func (x *sysmonXML) parse(text []byte) error {
+	*x = sysmonXML{data: make(map[string]string, 20)}
+	d := xml.NewDecoder(bytes.NewReader(text))
+	var path []string // of the open elements
+	var name string   // of the Data that is open
+	for {
+		token, err := d.RawToken()
+		if err == io.EOF && len(path) == 0 {
+			return nil
 		}
-		EventID     int
-		TimeCreated struct {
-			SystemTime string `xml:"SystemTime,attr"`
+		if err != nil {
+			return fmt.Errorf("bad XML: %w", noEOF(err))
 		}
-		Computer string
+		switch t := token.(type) {
+		case xml.StartElement:
+			if path = append(path, t.Name.Local); len(path) > maxDepth {
+				return errors.New("bad XML: elements too deep")
+			}
+			name = x.attributes(t)
+		case xml.EndElement: // RawToken leaves the check to its caller
+			if len(path) == 0 || path[len(path)-1] != t.Name.Local {
+				return fmt.Errorf("bad XML: </%.40s> ends nothing", t.Name.Local)
+			}
+			path = path[:len(path)-1]
+		case xml.CharData:
+			x.text(path, name, t)
+		}
 	}
-	EventData struct {
-		Data []struct {
-			Name string `xml:"Name,attr"`
-			Text string `xml:",chardata"`
+}
+
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// attributes takes those of an element, and returns its Name.
+func (x *sysmonXML) attributes(t xml.StartElement) (name string) {
+	for _, a := range t.Attr {
+		switch {
+		case a.Name.Local == "Name" && t.Name.Local == "Provider":
+			x.provider = a.Value
+		case a.Name.Local == "Name":
+			name = a.Value
+		case a.Name.Local == "SystemTime" && t.Name.Local == "TimeCreated":
+			x.created = a.Value
 		}
+	}
+	return name
+}
+
+// text takes the text of an element, which entities and comments may divide.
+func (x *sysmonXML) text(path []string, name string, t []byte) {
+	if len(path) != 3 {
+		return
+	}
+	switch last := path[2]; {
+	case path[1] == "EventData" && last == "Data" && name != "":
+		x.data[name] += string(t)
+	case path[1] == "System" && last == "EventID":
+		x.id += string(t)
+	case path[1] == "System" && last == "Computer":
+		x.computer += string(t)
 	}
 }
 
@@ -68,18 +131,18 @@ func sysmonEvents(in *Input, opt Options) iter.Seq2[*activity.Event, error] {
 }
 
 // sysmonConnection is the id of NetworkConnect.
-const sysmonConnection = 3
+const sysmonConnection = "3"
 
 func readSysmon(text []byte, e *activity.Event, p *people, opt Options) error {
 	var x sysmonXML
-	if err := xml.Unmarshal(text, &x); err != nil {
-		return fmt.Errorf("bad XML: %w", err)
+	if err := x.parse(text); err != nil {
+		return err
 	}
 	switch {
-	case x.System.EventID != sysmonConnection || !strings.HasPrefix(x.System.Provider.Name, "Microsoft-Windows-Sysmon"):
+	case strings.TrimSpace(x.id) != sysmonConnection || !strings.HasPrefix(x.provider, "Microsoft-Windows-Sysmon"):
 		opt.Skipped.Other++
 		return errNoRecord
-	case opt.Host != "" && !strings.EqualFold(opt.Host, x.System.Computer):
+	case opt.Host != "" && !strings.EqualFold(opt.Host, strings.TrimSpace(x.computer)):
 		opt.Skipped.Foreign++
 		return errNoRecord
 	}
@@ -92,24 +155,23 @@ func ComputerOf(head []byte) string {
 	c := chunks{in: &Input{}, buf: head, ended: true}
 	text, _, err := c.next()
 	var x sysmonXML
-	if err != nil || xml.Unmarshal(text, &x) != nil {
+	if err != nil || x.parse(text) != nil {
 		return ""
 	}
-	return x.System.Computer
+	return strings.TrimSpace(x.computer)
 }
 
 // event fills e. Source is the end that began, whoever tells it: with Initiated
 // false this host is the Destination.
 func (x *sysmonXML) event(e *activity.Event, p *people) error {
-	// By name and not by place: schema versions from 3 to 4.90 differ in which
-	// fields there are, RuleName for one.
-	field := make(map[string]string, len(x.EventData.Data))
-	for _, d := range x.EventData.Data {
-		if v := strings.TrimSpace(d.Text); v != "-" { // Sysmon's word for none
-			field[d.Name] = v
+	field := x.data
+	for name, v := range field {
+		if v = strings.TrimSpace(v); v == "-" { // Sysmon's word for none
+			v = ""
 		}
+		field[name] = v
 	}
-	when, err := sysmonTime(field["UtcTime"], x.System.TimeCreated.SystemTime)
+	when, err := sysmonTime(field["UtcTime"], x.created)
 	if err != nil {
 		return err
 	}
@@ -244,7 +306,8 @@ var (
 // costs one event.
 type chunks struct {
 	in    *Input
-	buf   []byte // read and not used yet
+	store []byte
+	buf   []byte // of store: read and not used yet
 	line  int    // where buf begins
 	ended bool
 }
@@ -318,19 +381,23 @@ func (c *chunks) drop(n int) {
 	c.buf = c.buf[n:]
 }
 
-// more reads on.
+// more reads on. What next returned before is overwritten.
 func (c *chunks) more() error {
 	if c.ended {
 		return io.EOF
 	}
-	// A new buffer each time: what next returned before lies in the old one.
-	fresh := make([]byte, len(c.buf), len(c.buf)+headBytes)
-	copy(fresh, c.buf)
-	n, err := c.in.Read(fresh[len(fresh):cap(fresh)])
-	c.buf = fresh[:len(fresh)+n]
+	n := len(c.buf)
+	if cap(c.store) < n+headBytes {
+		c.store = make([]byte, 2*n+headBytes)
+		copy(c.store, c.buf)
+	} else {
+		copy(c.store[:n], c.buf)
+	}
+	m, err := c.in.Read(c.store[n:cap(c.store)])
+	c.buf = c.store[:n+m]
 	if err == io.EOF {
 		c.ended = true
-		if n > 0 {
+		if m > 0 {
 			return nil
 		}
 	}
