@@ -93,13 +93,21 @@ func reportNames() string {
 
 func listReports(w io.Writer) error { return writeAll(w, []byte(reportNames())) }
 
-func completeReports(_ *cobra.Command, args []string, _ string) (words []string, _ cobra.ShellCompDirective) {
+// completeReports completes the names of reports, as long as only names came
+// before, and the terms of the filter.
+func completeReports(cmd *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	words, directive := completeTerm(cmd, args, typed)
+	known := reportWords()
+	if slices.ContainsFunc(args, func(a string) bool { return !slices.Contains(known, a) }) {
+		return words, directive
+	}
+	var names []string
 	for _, i := range analyse.ReportList() {
-		if !slices.Contains(args, i.Name) {
-			words = append(words, i.Name+"\t"+i.Help)
+		if strings.HasPrefix(i.Name, typed) && !slices.Contains(args, i.Name) {
+			names = append(names, i.Name+"\t"+i.Help)
 		}
 	}
-	return words, cobra.ShellCompDirectiveNoFileComp
+	return append(names, words...), directive
 }
 
 // question is a command line of report, taken apart.
