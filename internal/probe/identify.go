@@ -14,7 +14,7 @@ const (
 	maxRaw     = 4 << 10                // of what a service said, kept
 	bannerWait = 500 * time.Millisecond // for a service that speaks first, at least
 	askedTime  = 4 * time.Second        // for one that name or port chose, beside the path's wait: banners may be slow
-	guessTime  = 2 * time.Second        // for those that may be
+	guessTime  = time.Second            // for those that may be, beside the path's wait
 	guessAll   = 8 * time.Second        // for all of them
 	guessWidth = 8                      // asked at once
 )
@@ -139,21 +139,69 @@ func guessTCP(ctx context.Context, d *dialer, t Target, all []Prober, said []byt
 	if printer(t.Port) {
 		return nil, said
 	}
-	likely := func(p Prober) bool { return p.Protocol() == "http" || p.Protocol() == "tls" }
-	waves := [][]Prober{slices.DeleteFunc(slices.Clone(all), func(p Prober) bool { return !likely(p) })}
-	waves = slices.AppendSeq(waves, slices.Chunk(slices.DeleteFunc(all, likely), guessWidth))
-	for _, wave := range waves {
-		if a := askAll(ctx, d, t, wave); a != nil {
+	web := func(p Prober) bool { return p.Protocol() == "http" || p.Protocol() == "tls" }
+	a, answered := askAll(ctx, d, t, slices.DeleteFunc(slices.Clone(all), func(p Prober) bool { return !web(p) }))
+	if a != nil {
+		inside := slices.DeleteFunc(slices.Clone(all), func(p Prober) bool { return carrier(p) != a.Protocol })
+		if b, _ := askAll(ctx, d, t, inside); b != nil {
+			return b, nil
+		}
+		return a, nil
+	}
+	if said == nil {
+		said = answered
+	}
+	// Whoever speaks first has not, and what is inside another is not either.
+	rest := slices.DeleteFunc(all, func(p Prober) bool { return web(p) || carrier(p) != "" || speaksFirst(p) })
+	complains := complaint(answered)
+	slices.SortStableFunc(rest, func(a, b Prober) int { return rank(complains, a) - rank(complains, b) })
+	for wave := range slices.Chunk(rest, guessWidth) {
+		if a, _ := askAll(ctx, d, t, wave); a != nil {
 			return a, nil
 		}
 	}
 	return nil, said
 }
 
+// carrier is the protocol that p's runs in: it need not be asked where that does
+// not answer. "" is none.
+func carrier(p Prober) string {
+	if c, ok := p.(interface{ Carrier() string }); ok {
+		return c.Carrier()
+	}
+	return ""
+}
+
+// complaint is the protocol whose words answered a question of HTTP, "" unknown.
+func complaint(b []byte) string {
+	switch {
+	case bytes.HasPrefix(b, []byte("-ERR")) || bytes.HasPrefix(b, []byte("-DENIED")):
+		return "redis"
+	case bytes.HasPrefix(b, []byte("ERROR\r\n")):
+		return "memcached"
+	case bytes.HasPrefix(b, []byte("SIP/2.0 ")):
+		return "sip"
+	}
+	return ""
+}
+
+// rank orders who is asked: the one that has complained, and last who answers at
+// others' ports too, as file servers take NetBIOS's sessions everywhere.
+func rank(complains string, p Prober) int {
+	switch p.Protocol() {
+	case complains:
+		return 0
+	case "netbios":
+		return 2
+	}
+	return 1
+}
+
 // guessUDP asks all, at once, as silence costs each its whole wait.
 func guessUDP(ctx context.Context, d *dialer, t Target, all []Prober, said []byte) (*Answer, []byte) {
 	all = slices.DeleteFunc(all, func(p Prober) bool { return !speaks(p, UDP) })
-	return askAll(ctx, d, t, all), said
+	a, _ := askAll(ctx, d, t, all)
+	return a, said
 }
 
 func speaks(p Prober, proto Proto) bool {
@@ -161,26 +209,37 @@ func speaks(p Prober, proto Proto) bool {
 }
 
 // askAll has several ask at once, and returns the answer of the first of them, in
-// their order, that understood; the others are ended.
-func askAll(ctx context.Context, d *dialer, t Target, ps []Prober) *Answer {
+// their order, that understood, or what one of them heard instead. When one has
+// understood, the others have a moment more, and are then ended.
+func askAll(ctx context.Context, d *dialer, t Target, ps []Prober) (found *Answer, said []byte) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := make([]chan *Answer, len(ps))
+	type outcome struct {
+		place  int
+		answer *Answer
+		said   []byte
+	}
+	outcomes := make(chan outcome, len(ps))
 	for i, p := range ps {
-		answers[i] = make(chan *Answer, 1)
 		go func() {
-			a, _ := ask(ctx, d, p, t, guessTime)
-			answers[i] <- a
+			a, said := ask(ctx, d, p, t, guessTime)
+			outcomes <- outcome{i, a, said}
 		}()
 	}
-	var found *Answer
-	for _, c := range answers { // each is waited for, so that no goroutine is left
-		if a := <-c; a != nil && found == nil {
-			found = a
-			cancel()
+	best := len(ps)
+	for range ps { // each is waited for, so that no goroutine is left
+		o := <-outcomes
+		if o.answer != nil && best == len(ps) {
+			defer time.AfterFunc(d.wait/2, cancel).Stop()
+		}
+		if o.answer != nil && o.place < best {
+			found, best = o.answer, o.place
+		}
+		if said == nil {
+			said = o.said
 		}
 	}
-	return found
+	return found, said
 }
 
 // banner is what the service says before it is asked; nil when it says nothing.
@@ -232,6 +291,11 @@ func greets(b []byte) []string {
 		return []string{"mysql"}
 	}
 	return nil
+}
+
+// speaksFirst: such a service says what it is before it is asked (see greets).
+func speaksFirst(p Prober) bool {
+	return slices.Contains([]string{"ssh", "ftp", "smtp", "pop3", "imap", "vnc", "rsync", "nats", "mysql"}, p.Protocol())
 }
 
 // greeting says whether the bytes are words of a service that speaks first, not

@@ -1,7 +1,9 @@
 package all
 
 import (
+	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/portreporter/portreporter/internal/probe"
@@ -24,5 +26,22 @@ func TestProbers(t *testing.T) {
 	}
 	if !slices.IsSorted(names) || len(slices.Compact(slices.Clone(names))) != len(names) {
 		t.Errorf("not in order, or twice: %q", names)
+	}
+}
+
+// TestDocs: what each prober asks stands in the pages on them.
+func TestDocs(t *testing.T) {
+	var pages strings.Builder
+	for _, name := range []string{"PORTQRY.md", "PROBERS.md"} {
+		page, err := os.ReadFile("../../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages.Write(page)
+	}
+	for _, p := range Probers() {
+		if !strings.Contains(pages.String(), "`"+p.Protocol()+"`") {
+			t.Errorf("docs/PROBERS.md says nothing of %s", p.Protocol())
+		}
 	}
 }

@@ -53,6 +53,15 @@ func webPorts() []probe.Port {
 // Protocol is "http", or the service that it looks for.
 func (p Prober) Protocol() string { return p.service.protocol }
 
+// Carrier is "http" for the services that speak it: where it does not answer,
+// they need not be asked.
+func (p Prober) Carrier() string {
+	if p.service.protocol == "http" {
+		return ""
+	}
+	return "http"
+}
+
 // Ports are where such servers usually are.
 func (p Prober) Ports() []probe.Port { return p.service.ports }
 

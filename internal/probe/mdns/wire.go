@@ -65,7 +65,9 @@ func parse(b []byte, id uint16, reverse string) (reply, error) {
 	r := octets.New(b)
 	got, flags := r.U16(), r.U16()
 	questions, answers := int(r.U16()), int(r.U16())
-	if len(b) < headSize || got != id || flags&0x8000 == 0 || flags&0x7800 != 0 {
+	// An answer, authoritative, without an error: what others' name servers say is
+	// none (RFC 6762 sections 18.3, 18.4 and 18.11).
+	if len(b) < headSize || got != id || flags&0xfc0f != 0x8400 || answers == 0 {
 		return p, errors.New("no answer of mDNS")
 	}
 	at := headSize

@@ -25,7 +25,7 @@ func TestParse(t *testing.T) {
 	if d := cmp.Diff([]string{"printer.local"}, got.names); d != "" || err != nil || len(got.services) != 2 || got.services[0] != "_ipp._tcp.local" {
 		t.Errorf("%v %+v", err, got)
 	}
-	for name, b := range map[string]string{"nothing": "", "another id": "\x12\x35" + b[2:], "a question": string(request(0x1234, reverse)), "cut": b[:60], "points nowhere": b[:12] + "\xff\xff"} {
+	for name, b := range map[string]string{"nothing": "", "another id": "\x12\x35" + b[2:], "a question": string(request(0x1234, reverse)), "cut": b[:60], "refused": "\x12\x34\x84\x05" + b[4:], "not authoritative": "\x12\x34\x80\x00" + b[4:], "empty": "\x12\x34\x84\x00\x00\x00\x00\x00\x00\x00\x00\x00", "points nowhere": b[:12] + "\xff\xff"} {
 		if got, err := parse([]byte(b), 0x1234, reverse); err == nil {
 			t.Errorf("%s: %+v", name, got)
 		}

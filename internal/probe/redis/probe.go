@@ -86,7 +86,7 @@ func about(c *talk.Conn, a *probe.Answer) error {
 		case kv.name == "redis_version" || kv.name == "valkey_version":
 			name, _, _ := strings.Cut(kv.name, "_")
 			a.Summary = name + " " + kv.value + ", open to anyone"
-		case !slices.Contains([]string{"redis_mode", "server_mode", "os", "arch_bits", "tcp_port", "run_id", "uptime_in_seconds", "config_file", "executable"}, kv.name):
+		case !slices.Contains([]string{"redis_mode", "server_mode", "os", "arch_bits", "tcp_port", "run_id", "uptime_in_seconds", "config_file", "executable"}, kv.name) || kv.value == "":
 			continue
 		}
 		a.Add(kv.name, kv.value)

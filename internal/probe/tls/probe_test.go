@@ -108,6 +108,11 @@ func TestProblems(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("%s: %q, want %q", tt.name, got, tt.want)
 		}
+		for _, f := range a.Fields {
+			if len(f.Values) == 0 || f.Values[0] == "" {
+				t.Errorf("%s: %s is empty", tt.name, f.Name)
+			}
+		}
 	}
 }
 

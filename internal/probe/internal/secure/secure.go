@@ -96,9 +96,12 @@ func Describe(a *probe.Answer, cs tls.ConnectionState, t probe.Target, now time.
 
 func certificate(a *probe.Answer, c *x509.Certificate) {
 	sum := sha256.Sum256(c.Raw)
-	a.Add("subject", c.Subject.String())
+	for _, n := range []struct{ field, name string }{{"subject", c.Subject.String()}, {"issuer", c.Issuer.String()}} {
+		if n.name != "" { // many have names of the other kind alone
+			a.Add(n.field, n.name)
+		}
+	}
 	a.Add("names", names(c)...)
-	a.Add("issuer", c.Issuer.String())
 	a.Add("notBefore", c.NotBefore.UTC().Format(time.RFC3339))
 	a.Add("notAfter", c.NotAfter.UTC().Format(time.RFC3339))
 	a.Add("serialNumber", c.SerialNumber.Text(16))
