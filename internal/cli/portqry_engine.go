@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/portreporter/portreporter/internal/probe"
-	"github.com/portreporter/portreporter/internal/probe/all"
 )
 
 // engineTester asks the network, as the command line says.
@@ -16,7 +15,7 @@ type engineTester struct{ args *portqryArgs }
 // only the verdict counts, as PortQry asked no endpoint mapper there.
 func (e engineTester) test(ctx context.Context, t probe.Target) (result probe.Result, err error) {
 	r := probe.Runner{SlowLink: e.args.slow, SourcePort: e.args.source}
-	r.Probers = slices.DeleteFunc(all.Probers(), func(p probe.Prober) bool { return e.args.from > 0 && p.Protocol() == "rpc" })
+	r.Probers = slices.DeleteFunc(probers(e.args.community), func(p probe.Prober) bool { return e.args.from > 0 && p.Protocol() == "rpc" })
 	if e.args.as != "" {
 		if !slices.ContainsFunc(r.Probers, func(p probe.Prober) bool { return p.Protocol() == e.args.as }) {
 			return result, unknownProtocol(e.args.as, r.Probers)

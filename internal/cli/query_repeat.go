@@ -147,7 +147,7 @@ func groupsFile() string {
 func (q *querying) engine(ctx context.Context, targets []probe.Target, each func(probe.Result) error) error {
 	r := probe.Runner{Guess: true, TCPTries: q.tries, UDPTries: q.tries, Wait: q.wait, Rate: q.rate, SourcePort: uint16(q.sourcePort)}
 	if !q.verdictOnly {
-		r.Probers = all.Probers()
+		r.Probers = probers("")
 	}
 	if q.as != "" {
 		known := false
