@@ -22,7 +22,7 @@ func classic() map[string]Recipe {
 			Program: "named", Args: []string{"-g", "-u", "bind", "-c", "{dir}/named.conf"}, Owner: "bind", Log: " running\n",
 			Files: map[string]string{"named.conf": `options {
 	directory "{dir}"; pid-file "{dir}/named.pid"; session-keyfile "{dir}/session.key";
-	listen-on { any; }; listen-on-v6 { any; }; recursion no; server-id "ns1.example.test";
+	listen-on { any; }; listen-on-v6 { any; }; recursion no; dnssec-validation no; server-id "ns1.example.test";
 };
 controls { };
 zone "example.test" { type primary; file "zone"; };

@@ -167,7 +167,11 @@ func (s *Server) up(pid int, r Recipe) bool {
 	if !hasPorts(pid, "tcp", r.TCP, listen) || !hasPorts(pid, "udp", r.UDP, any) {
 		return false
 	}
-	return r.Log == "" || bytes.Contains(tail(filepath.Join(s.Dir, "log")), []byte(r.Log))
+	if r.Log == "" {
+		return true
+	}
+	log, err := os.ReadFile(filepath.Join(s.Dir, "log"))
+	return err == nil && bytes.Contains(log, []byte(r.Log))
 }
 
 // hasPorts looks for the ports in /proc/PID/net/tcp and its like (proc(5)):

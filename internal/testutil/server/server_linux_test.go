@@ -73,7 +73,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_STREAM); s.bind((sys.argv[1], 7));
 subprocess.Popen(["sleep", "600"], start_new_session=True)
 u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 open(os.environ["WHERE"] + "/sub/" + open("made").read(), "w").write("{dir}")
-u.bind((sys.argv[1], 7)); os.mkdir("up"); print("ready now", flush=True); u.recv(1)
+u.bind((sys.argv[1], 7)); os.mkdir("up"); print("ready now" + "\n." * 9999, flush=True); u.recv(1)
 `},
 			Prepare: []string{"printf {addr} >made"},
 			TCP:     []uint16{7}, UDP: []uint16{7}, Log: "ready now",
