@@ -73,13 +73,6 @@ func exchange(c *talk.Conn, question []byte) ([]byte, error) {
 	if err := c.Send(question); err != nil {
 		return nil, err
 	}
-	head, err := c.Full(4)
-	if err != nil {
-		return nil, err
-	}
-	n, err := length(head)
-	if err != nil {
-		return nil, err
-	}
-	return c.Full(n)
+	_, body, err := c.Framed(4, length)
+	return body, err
 }

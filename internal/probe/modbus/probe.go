@@ -31,15 +31,7 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe
 	if err := c.Send(request()); err != nil {
 		return c.Fail(p.Protocol(), err)
 	}
-	head, err := c.Full(headSize)
-	if err != nil {
-		return c.Fail(p.Protocol(), err)
-	}
-	n, err := length(head)
-	if err != nil {
-		return c.Fail(p.Protocol(), err)
-	}
-	body, err := c.Full(n)
+	_, body, err := c.Framed(headSize, length)
 	if err != nil {
 		return c.Fail(p.Protocol(), err)
 	}

@@ -70,15 +70,7 @@ func run(c *talk.Conn, id uint32, command string) ([]field, error) {
 	if err := c.Send(message(id, command)); err != nil {
 		return nil, err
 	}
-	head, err := c.Full(headSize)
-	if err != nil {
-		return nil, err
-	}
-	n, err := length(head, id)
-	if err != nil {
-		return nil, err
-	}
-	b, err := c.Full(n)
+	_, b, err := c.Framed(headSize, func(head []byte) (int, error) { return length(head, id) })
 	if err != nil {
 		return nil, err
 	}

@@ -64,15 +64,7 @@ func enter(ctx context.Context, d probe.Dialer, level byte) (ack, []byte, error)
 	if err := c.Send(connect(level, "pr"+rand.Text()[:12])); err != nil {
 		return ack{}, c.Seen(), err
 	}
-	head, err := c.Full(2)
-	if err != nil {
-		return ack{}, c.Seen(), err
-	}
-	n, err := ackLength(head)
-	if err != nil {
-		return ack{}, c.Seen(), err
-	}
-	b, err := c.Full(n)
+	_, b, err := c.Framed(2, ackLength)
 	if err != nil {
 		return ack{}, c.Seen(), err
 	}

@@ -40,7 +40,7 @@ func TestMariaDB(t *testing.T) {
 	}
 	for range 10 {
 		a := probetest.AskIn(t, s.NS, mysql.Prober{}, probe.TCP, netip.AddrPortFrom(polite, 3306))
-		if !strings.Contains(a.Summary, "-MariaDB") || a.Get("error") != "" || a.Get("message") == "" {
+		if !strings.Contains(a.Summary, "-MariaDB") || a.Get("error") != "" || a.Get("message") == "" || a.Get("subject") != "CN=shop.example.test" {
 			t.Fatalf("%+v", a)
 		}
 	}

@@ -64,15 +64,7 @@ func negotiate(c *talk.Conn) (confirm, error) {
 	if err := c.Send(request()); err != nil {
 		return confirm{}, err
 	}
-	head, err := c.Full(4)
-	if err != nil {
-		return confirm{}, err
-	}
-	n, err := length(head)
-	if err != nil {
-		return confirm{}, err
-	}
-	b, err := c.Full(n)
+	_, b, err := c.Framed(4, length)
 	if err != nil {
 		return confirm{}, err
 	}

@@ -66,11 +66,7 @@ func exchange(ctx context.Context, d probe.Dialer, question []byte) (answer, see
 	if err := c.Send(question); err != nil {
 		return nil, c.Seen(), err
 	}
-	head, err := c.Full(4)
-	if err != nil {
-		return nil, c.Seen(), err
-	}
-	answer, err = c.Full(int(binary.BigEndian.Uint32(head)))
+	_, answer, err = c.Framed(4, func(head []byte) (int, error) { return int(binary.BigEndian.Uint32(head)), nil })
 	return answer, c.Seen(), err
 }
 

@@ -73,15 +73,10 @@ func tcp(ctx context.Context, d probe.Dialer, id []byte) ([]byte, error) {
 	if err := c.Send(request(id)); err != nil {
 		return c.Seen(), err
 	}
-	head, err := c.Full(headSize)
-	if err != nil {
-		return c.Seen(), err
-	}
-	_, n, err := header(head, id)
-	if err != nil {
-		return c.Seen(), err
-	}
-	body, err := c.Full(n)
+	head, body, err := c.Framed(headSize, func(head []byte) (int, error) {
+		_, n, err := header(head, id)
+		return n, err
+	})
 	if err != nil {
 		return c.Seen(), err
 	}

@@ -94,8 +94,12 @@ disable spoolss = yes
 func databases() map[string]Recipe {
 	return map[string]Recipe{
 		"mariadbd": {
-			Program: "mariadbd", Args: []string{"--no-defaults", "--user=mysql", "--datadir={dir}/data", "--socket={dir}/socket", "--max-connect-errors=3", "--init-file={dir}/init.sql"},
-			Prepare: []string{"mariadb-install-db --no-defaults --user=mysql --skip-test-db --datadir={dir}/data --auth-root-authentication-method=normal",
+			Program: "mariadbd", Args: []string{"--no-defaults", "--user=mysql", "--datadir={dir}/data", "--socket={dir}/socket", "--max-connect-errors=3", "--init-file={dir}/init.sql",
+				"--ssl-cert={dir}/cert.pem", "--ssl-key={dir}/key.pem"},
+			Prepare: []string{
+				"openssl req -x509 -newkey rsa:2048 -nodes -days 3650 -subj /CN=shop.example.test -keyout {dir}/key.pem -out {dir}/cert.pem",
+				"chown mysql {dir}/key.pem",
+				"mariadb-install-db --no-defaults --user=mysql --skip-test-db --datadir={dir}/data --auth-root-authentication-method=normal",
 				"mount --bind {dir}/hosts /etc/hosts"}, // it counts errors of hosts only whose names it finds
 			Files: map[string]string{"hosts": "127.0.0.1 localhost\n192.0.2.1 one.example.test\n192.0.2.2 two.example.test\n",
 				"init.sql": "create user 'shop'@'%' identified by 'secret';\n"},

@@ -99,6 +99,20 @@ func (c *Conn) Full(n int) ([]byte, error) {
 	return b, nil
 }
 
+// Framed reads a message that tells its own length: a head of this size, and as
+// many bytes as length finds in it.
+func (c *Conn) Framed(size int, length func(head []byte) (int, error)) (head, body []byte, err error) {
+	if head, err = c.Full(size); err != nil {
+		return nil, nil, err
+	}
+	n, err := length(head)
+	if err != nil {
+		return nil, nil, err
+	}
+	body, err = c.Full(n)
+	return head, body, err
+}
+
 // Some reads what comes next, up to 4 KiB, in the pieces that it comes in.
 func (c *Conn) Some() ([]byte, error) {
 	b := make([]byte, 4<<10)

@@ -58,6 +58,23 @@ func TestConn(t *testing.T) {
 	}
 }
 
+// TestFramed: head and body, and what goes wrong in each.
+func TestFramed(t *testing.T) {
+	size := func(head []byte) (int, error) {
+		if head[0] == '!' {
+			return 0, errors.New("no head")
+		}
+		return int(head[0] - '0'), nil
+	}
+	for says, want := range map[string]string{"3xabc": "3x+abc", "0x": "0x+", "5xabc": "", "!xabc": "", "3": ""} {
+		c := open(t, t.Context(), func(c net.Conn) { _, _ = c.Write([]byte(says)) })
+		head, body, err := c.Framed(2, size)
+		if got := string(head) + "+" + string(body); err == nil && got != want || (err != nil) != (want == "") {
+			t.Errorf("%q: %q, %v", says, got, err)
+		}
+	}
+}
+
 // TestEnds: what waits ends with the context, whether by deadline or by cancel.
 func TestEnds(t *testing.T) {
 	for _, how := range []string{"deadline", "cancel", "none"} {
