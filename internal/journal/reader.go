@@ -169,14 +169,14 @@ func (r *Reader) live(p piece, next pos, q *Query, yield yielder) (end pos, more
 	end = p.first
 	var scratch activity.Event
 	for i := range l.events {
-		if err := l.event(i, &scratch); err != nil {
+		if err := activity.DecodeEventHead(l.data[l.events[i].from:l.events[i].to], &scratch); err != nil {
 			continue // a later version's: its frame is whole
 		}
 		at := pos{p.first.epoch, scratch.Seq}
 		if end.less(at) {
 			end = at
 		}
-		if at.less(next) || !q.within(&scratch) || !q.match(&scratch) {
+		if at.less(next) || !q.within(&scratch) || l.event(i, &scratch) != nil || !q.match(&scratch) {
 			continue
 		}
 		e := scratch
