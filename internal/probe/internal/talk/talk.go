@@ -113,16 +113,6 @@ func (c *Conn) Framed(size int, length func(head []byte) (int, error)) (head, bo
 	return head, body, err
 }
 
-// Some reads what comes next, up to 4 KiB, in the pieces that it comes in.
-func (c *Conn) Some() ([]byte, error) {
-	b := make([]byte, 4<<10)
-	n, err := c.r.Read(b)
-	if n > 0 {
-		return b[:n], nil
-	}
-	return nil, fmt.Errorf("read: %w", err)
-}
-
 // Line reads a line of at most 4 KiB, and returns it without its end. What does
 // not begin as text is none, and is not waited for.
 func (c *Conn) Line() (string, error) {
