@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -33,6 +34,9 @@ type epoll struct {
 	events [256]unix.EpollEvent
 	queue  errQueue
 	buf    [2048]byte
+
+	mu     sync.Mutex
+	closed bool // a wake may come after the end: its descriptor is somebody else's then
 }
 
 const spareMax = 256
@@ -428,6 +432,11 @@ func name(fd int) netip.AddrPort {
 }
 
 func (w *epoll) wake() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return
+	}
 	_, _ = unix.Write(w.waker, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // a full counter wakes as well
 }
 
@@ -470,6 +479,9 @@ func (w *epoll) take(c sock) (net.Conn, error) {
 }
 
 func (w *epoll) close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closed = true
 	for fd, j := range w.tries {
 		if j != nil {
 			unix.Close(fd)
