@@ -3,9 +3,9 @@
 
 all: build
 
-# The program for this machine, in ./portreporter.
+# The programs for this machine, in ./portreporter and ./portqry.
 build:
-	CGO_ENABLED=0 go build -trimpath -o portreporter ./cmd/portreporter
+	CGO_ENABLED=0 go build -trimpath -o . ./cmd/portreporter ./cmd/portqry
 
 # All that CI runs: on a fresh Debian or Ubuntu with Go, nothing else is needed.
 test:

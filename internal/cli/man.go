@@ -1,13 +1,17 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
+
+	"github.com/portreporter/portreporter/internal/render"
 )
 
 // newManCommand is for whoever makes packages, hence hidden.
@@ -50,12 +54,28 @@ func writeMan(root *cobra.Command, dir string, date time.Time) error {
 	}
 	root.DisableAutoGenTag = true
 	addExitCodes(root)
-	return doc.GenManTree(root, &doc.GenManHeader{
-		Section: "1",
-		Date:    &date,
-		Source:  "Port Reporter",
-		Manual:  "Port Reporter manual",
-	}, dir)
+	header := doc.GenManHeader{Section: "1", Date: &date, Source: "Port Reporter", Manual: "Port Reporter manual"}
+	if err := doc.GenManTree(root, &header, dir); err != nil {
+		return err
+	}
+	f, err := os.Create(filepath.Join(dir, "portqry.1"))
+	if err != nil {
+		return err
+	}
+	header.Title = "PORTQRY"
+	return errors.Join(doc.GenMan(portqryManual(), &header, f), f.Close())
+}
+
+// portqryManual is what there is to say of portqry, which is no command of ours
+// and takes its options in its own way.
+func portqryManual() *cobra.Command {
+	return &cobra.Command{
+		Use:               "portqry",
+		Short:             "Test TCP and UDP ports, and say what answers",
+		Long:              "```\n" + string(render.AppendPortQryHelp(nil, portqryHelp())) + "```",
+		DisableAutoGenTag: true,
+		Run:               func(*cobra.Command, []string) {}, // or it would not be shown
+	}
 }
 
 // addExitCodes ends each description with them, as the help text does.

@@ -135,6 +135,7 @@ type question struct {
 	community  bool // shown before
 	noNumber   bool // its last line names no port
 	datagrams  bool // PortQry asked it by UDP alone
+	stream     bool // its answer is printed by TCP alone
 	onlyAnswer bool // nothing is printed unless there is an answer
 }
 
@@ -163,7 +164,7 @@ func (q *question) append(p PortQry, b []byte, r *probe.Result) []byte {
 	} else {
 		b = append(b, q.sending...)
 	}
-	if r.Answer == nil || q.answer == nil {
+	if r.Answer == nil || q.answer == nil || q.stream && r.Target.Proto != probe.TCP {
 		return b
 	}
 	b = append(b, q.begin...)
@@ -187,7 +188,7 @@ func questions() map[string]question {
 		"isakmp": {sending: "Sending ISAKMP query to %s port %d...\n\n", ephemeral: true},
 		"tftp":   {sending: "Sending TFTP query to %s port %d...\n\n"},
 		"l2tp":   {sending: "Sending L2TP query to %s port %d...\n\n"},
-		"wsp":    {sending: "Sending ISA query to %s port %d...\n\n", begin: "ISA query response:\n\n", end: "\n======== End of ISA query response ========\n\n", answer: appendReturned},
+		"wsp":    {sending: "Sending ISA query to %s port %d...\n\n", begin: "ISA query response:\n\n", end: "\n======== End of ISA query response ========\n\n", answer: appendReturned, stream: true},
 	}
 }
 

@@ -52,7 +52,7 @@ func TestGoldenPortQry(t *testing.T) {
 		"isakmp":        result(probe.UDP, 500, probe.Listening, "isakmp", field("notify", "NO_PROPOSAL_CHOSEN")),
 		"tftp":          result(probe.UDP, 69, probe.Listening, "tftp", field("error", "File not found")),
 		"l2tp":          result(probe.UDP, 1701, probe.Listening, "l2tp", field("host name", "vpn")),
-		"isa-udp":       result(probe.UDP, 1745, probe.Listening, "wsp"),
+		"isa-udp":       result(probe.UDP, 1745, probe.Listening, "wsp", field("hello", "yes")),
 		"refused-udp":   result(probe.UDP, 161, probe.NotListening, ""),
 		"refused-tcp":   result(probe.TCP, 25, probe.NotListening, ""),
 		"filtered-tcp":  result(probe.TCP, 80, probe.Filtered, ""),
