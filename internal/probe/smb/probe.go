@@ -35,6 +35,9 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe
 	switch {
 	case err == nil:
 		n.describe(a, append([]string{dialectName(n.dialect)}, others(ctx, d, n.dialect)...), old)
+		if over(ctx) {
+			a.Add("incomplete", "no time to ask for every dialect")
+		}
 	case old:
 		a.Add("dialects", "SMB 1")
 		a.Summary = "SMB 1 alone"
@@ -42,6 +45,12 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe
 		return talk.Fail(p.Protocol(), seen, err)
 	}
 	return a, nil
+}
+
+// over tells whether the time is up: connections notice that before ctx does.
+func over(ctx context.Context) bool {
+	end, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(end)
 }
 
 // offer negotiates over a connection of its own, and returns what the peer

@@ -1,8 +1,10 @@
 package smb_test
 
 import (
+	"context"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/portreporter/portreporter/internal/probe"
 	"github.com/portreporter/portreporter/internal/probe/internal/probetest"
@@ -19,6 +21,32 @@ func TestSMB1Alone(t *testing.T) {
 	})
 	if a := probetest.Ask(t, smb.Prober{}, probe.TCP, addr); a.Summary != "SMB 1 alone" {
 		t.Errorf("%+v", a)
+	}
+}
+
+// TestSlow: a server that is too slow to be asked for every dialect is told with
+// the best, and that this is not all.
+func TestSlow(t *testing.T) {
+	first := true
+	addr := probetest.Serve(t, func(c net.Conn) {
+		b := make([]byte, 1000)
+		n, _ := c.Read(b)
+		if first && n > 0 {
+			first = false
+			answer := make([]byte, 4+64+65)
+			answer[3] = 64 + 65
+			copy(answer[4:], "\xfeSMB\x40")
+			copy(answer[4+64:], "\x41\x00\x01\x00\x00\x03")
+			_, _ = c.Write(answer)
+			return
+		}
+		_, _ = c.Read(b) // until the prober gives up
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	a, err := smb.Prober{}.Ask(ctx, probetest.Dialer{Addr: addr}, probe.Target{})
+	if err != nil || a.Get("dialects") != "SMB 3.0" || a.Get("incomplete") == "" {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 
