@@ -14,14 +14,15 @@ import (
 
 // TestSame: the same seed makes the same events, another seed others.
 func TestSame(t *testing.T) {
-	make := func(seed uint64) (all []byte) {
+	events := func(seed uint64) (all []byte) {
 		g := newGenerator(seed, 5000, begin(), time.Hour)
 		for range 5000 {
 			all = activity.AppendEvent(all, g.next())
 		}
 		return all
 	}
-	if string(make(1)) != string(make(1)) || string(make(1)) == string(make(2)) {
+	one, again, two := string(events(1)), string(events(1)), string(events(2))
+	if one != again || one == two {
 		t.Error("events do not depend on the seed alone")
 	}
 }
