@@ -261,8 +261,11 @@ func TestDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	var icmp icmpError
-	if _, err := c.Read(b); !errors.As(err, &icmp) || icmp.From != loopback4() {
+	if _, err := c.Read(b); !errors.As(err, &icmp) || icmp != (icmpError{3, 3, loopback4()}) {
 		t.Fatalf("error %v", err)
+	}
+	if got, want := icmp.Error(), "refused by 127.0.0.1: ICMP type 3 code 3"; got != want {
+		t.Errorf("error %q, want %q", got, want)
 	}
 }
 

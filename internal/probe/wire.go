@@ -2,6 +2,7 @@ package probe
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"time"
@@ -57,9 +58,12 @@ type icmpError struct {
 	From       netip.Addr
 }
 
-// Error names it as the RFCs do not: by number, which any reader can look up.
+// Error tells the type and code as on the wire, and who sent it.
 func (e icmpError) Error() string {
-	return "refused by " + e.From.String() + " (ICMP)"
+	if !e.From.IsValid() {
+		return fmt.Sprintf("refused by ICMP type %d code %d", e.Type, e.Code)
+	}
+	return fmt.Sprintf("refused by %s: ICMP type %d code %d", e.From, e.Type, e.Code)
 }
 
 // judge is what an event says of the port (RFC 792, RFC 4443 section 3.1).
