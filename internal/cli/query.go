@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,8 +53,8 @@ HOST is a name (each of its addresses is tested), an address or a network such a
 udp/ or both/ before what is not TCP: 22,80-90,udp/53,both/389,https. Without
 PORTS and --group, the ports of the group "common" are tested.
 
-More than 4096 tests of several addresses are made with --many only: test what is
-yours, or what you have leave to test.`,
+HOST may also be a range, 192.0.2.10-20. More than 4096 tests of several addresses
+are made with --many only: test what is yours, or what you have leave to test.`,
 		Example: `  portreporter query mail.example.com --group mail
   portreporter query 192.0.2.7 22,3389,udp/161 --explain
   portreporter query dc1.example.com --group directory --follow
@@ -137,7 +138,7 @@ func (f *queryFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return usagef("query: %w", err)
 	}
-	targets, err := q.targets(ctx, strings.Split(args[0], ","), places)
+	targets, err := q.targets(ctx, args[0], places)
 	if err != nil {
 		return err
 	}
@@ -221,95 +222,81 @@ type querying struct {
 	b      []byte
 }
 
-// maxTargets is how many tests need no word more.
-const maxTargets = 4096
-
-// host is an address to be tested, as the user named it.
-type host struct {
-	name string
-	addr netip.Addr
-}
-
-// targets crosses hosts with places.
-func (q *querying) targets(ctx context.Context, names []string, places []servicePlace) ([]probe.Target, error) {
-	var hosts []host
-	for _, n := range names {
-		found, err := q.hosts(ctx, strings.TrimSpace(n))
-		if err != nil {
-			return nil, err
-		}
-		hosts = append(hosts, found...)
+// targets crosses the hosts of a list with places.
+func (q *querying) targets(ctx context.Context, list string, places []servicePlace) ([]probe.Target, error) {
+	hosts, err := q.hosts(ctx, list)
+	if err != nil {
+		return nil, err
 	}
-	if n := len(hosts) * len(places); n > maxTargets && len(hosts) > 1 && !q.many {
-		return nil, usagef("query: %d addresses and %s are %d tests: more than %d need --many. Test what is yours, or what you have leave to test",
-			len(hosts), count(len(places), "port"), n, maxTargets)
+	limit := q.limit()
+	if len(hosts) == 1 && len(hosts[0].Addrs) == 1 {
+		limit = -1 // all ports of one address are no scan of a network
 	}
-	q.text.Hosts = len(hosts) > 1
-	targets := make([]probe.Target, 0, len(hosts)*len(places))
-	for _, h := range hosts {
-		for _, p := range places {
-			targets = append(targets, q.target(h, p))
+	seq, err := probe.Targets(hosts, q.ports(places), limit)
+	if err != nil {
+		return nil, tooMany(err)
+	}
+	seen := map[probe.Target]bool{}
+	var targets []probe.Target
+	for t := range seq {
+		if !seen[t] {
+			seen[t] = true
+			targets = append(targets, t)
 		}
 	}
+	q.text.Hosts = len(hosts) > 1 || len(hosts[0].Addrs) > 1
 	return targets, nil
 }
 
-func (q *querying) target(h host, p servicePlace) probe.Target {
-	t := probe.Target{Host: h.name, Addr: h.addr, Proto: p.proto, Port: p.port, Service: q.names.name(p.proto, p.port)}
-	if q.as != "" {
-		t.Service = q.as
+// ports gives places the service that picks their question.
+func (q *querying) ports(places []servicePlace) (ports []probe.Port) {
+	for _, p := range places {
+		ports = append(ports, probe.Port{Proto: p.proto, Port: p.port, Name: cmp.Or(q.as, q.names.name(p.proto, p.port))})
 	}
-	return t
+	return ports
 }
 
-// hosts are the addresses that a word names.
-func (q *querying) hosts(ctx context.Context, word string) (all []host, err error) {
-	if word == "" {
-		return nil, usagef("query: a host is missing between two commas")
+// limit is how many targets may be tested; -1 is any number.
+func (q *querying) limit() int {
+	if q.many {
+		return -1
 	}
-	if p, err := netip.ParsePrefix(word); err == nil {
-		return network(p.Masked())
+	return probe.MaxTargets
+}
+
+// hosts finds the addresses that a list of hosts names.
+func (q *querying) hosts(ctx context.Context, list string) ([]probe.Host, error) {
+	if slices.Contains(strings.Split(list, ","), "") {
+		return nil, usagef("query: a host is missing in %q", list)
 	}
-	if a, err := netip.ParseAddr(word); err == nil {
-		return []host{{addr: a.Unmap()}}, nil
-	}
-	network := "ip"
+	hosts, err := probe.Resolve(ctx, family{q.four, q.six}, list, q.limit())
+	return hosts, tooMany(err)
+}
+
+// tooMany tells how to have more, and whose leave it needs.
+func tooMany(err error) error {
+	var many *probe.TooManyError
 	switch {
-	case q.four:
+	case err == nil:
+		return nil
+	case errors.As(err, &many):
+		return usagef("query: %d tests or more: above %d they need --many. Test what is yours, or what you have leave to test", many.Count, many.Limit)
+	}
+	return fmt.Errorf("query: %w", err)
+}
+
+// family looks names up in one address family, or both.
+type family struct{ four, six bool }
+
+func (f family) LookupNetIP(ctx context.Context, network, name string) ([]netip.Addr, error) {
+	switch {
+	case f.four:
 		network = "ip4"
-	case q.six:
+	case f.six:
 		network = "ip6"
 	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, word)
-	if err != nil {
-		return nil, fmt.Errorf("query: resolve %q: %w", word, dnsCause(err))
-	}
-	for _, a := range addrs {
-		h := host{word, a.Unmap()}
-		if !slices.Contains(all, h) {
-			all = append(all, h)
-		}
-	}
-	return all, nil
-}
-
-// maxNetworkBits is how large a network can be named: 65,536 addresses.
-const maxNetworkBits = 16
-
-// network lists a network's addresses, without IPv4's own two (RFC 1812 section
-// 4.2.2.11, 5.3.5).
-func network(p netip.Prefix) (all []host, err error) {
-	bits := p.Addr().BitLen() - p.Bits()
-	if bits > maxNetworkBits {
-		return nil, usagef("query: %v has 2^%d addresses: no network may have more than 2^%d", p, bits, maxNetworkBits)
-	}
-	for a := p.Addr(); p.Contains(a); a = a.Next() {
-		all = append(all, host{addr: a})
-	}
-	if p.Addr().Is4() && bits > 1 {
-		all = all[1 : len(all)-1]
-	}
-	return all, nil
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, name)
+	return addrs, dnsCause(err)
 }
 
 // once tests targets and prints the results: as they come in JSON and CSV, in

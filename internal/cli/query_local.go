@@ -115,7 +115,7 @@ func (q *querying) localTargets(open []*activity.Socket, own []netip.Addr) (targ
 			if !serves(s, a) {
 				continue
 			}
-			t := q.target(host{addr: a}, servicePlace{probe.Proto(s.Proto), s.Local.Port()})
+			t := q.target(a, servicePlace{probe.Proto(s.Proto), s.Local.Port()})
 			if !seen[t] {
 				seen[t] = true
 				targets = append(targets, t)
@@ -123,6 +123,10 @@ func (q *querying) localTargets(open []*activity.Socket, own []netip.Addr) (targ
 		}
 	}
 	return targets
+}
+
+func (q *querying) target(a netip.Addr, p servicePlace) probe.Target {
+	return probe.Target{Addr: a, Proto: p.proto, Port: p.port, Service: q.names.name(p.proto, p.port)}
 }
 
 // serves reports whether a socket is to be met at an address.
@@ -142,7 +146,7 @@ func (q *querying) scanTargets(known []probe.Target, own []netip.Addr) (targets 
 	for _, a := range own[:min(len(own), maxOwnAddresses)] {
 		for port := 1; port <= 65535; port++ {
 			if !seen[netip.AddrPortFrom(a, uint16(port))] {
-				targets = append(targets, q.target(host{addr: a}, servicePlace{probe.TCP, uint16(port)}))
+				targets = append(targets, q.target(a, servicePlace{probe.TCP, uint16(port)}))
 			}
 		}
 	}

@@ -76,17 +76,22 @@ func (q *querying) expected(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("%s:%d: %w", q.expect, e.line, err)
 		}
-		for _, h := range hosts {
-			t := q.target(h, e.place)
-			if before, twice := wanted[t]; twice && before.verdict != e.verdict {
+		seq, err := probe.Targets(hosts, q.ports([]servicePlace{e.place}), q.limit())
+		if err != nil {
+			return tooMany(err)
+		}
+		for t := range seq {
+			before, twice := wanted[t]
+			if twice && before.verdict != e.verdict {
 				return usagef("query: %s:%d: %s is expected to be something else in line %d", q.expect, e.line, e.host, before.line)
 			}
-			wanted[t] = e
-			targets = append(targets, t)
+			if wanted[t] = e; !twice {
+				targets = append(targets, t)
+			}
 		}
 	}
-	if len(targets) > maxTargets && !q.many {
-		return usagef("query: %s has %d tests: more than %d need --many", q.expect, len(targets), maxTargets)
+	if len(targets) > probe.MaxTargets && !q.many {
+		return tooMany(&probe.TooManyError{Count: uint64(len(targets)), Limit: probe.MaxTargets})
 	}
 	results, err := q.test(ctx, targets, q.json || q.csv)
 	if err != nil {
