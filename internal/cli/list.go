@@ -174,6 +174,7 @@ func kernelSockets(cfg Config, stderr io.Writer) ([]*activity.Socket, error) {
 			known[k] = nil
 			return nil
 		}
+		p.ID = activity.MakeProcessID(nil, k, 0) // the rules of interest are asked once of each
 		known[k] = e.Quick(p)
 		return known[k]
 	}
