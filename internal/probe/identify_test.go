@@ -201,12 +201,14 @@ func TestIdentifyUDP(t *testing.T) {
 	named := Target{Addr: loopback4(), Proto: UDP, Port: serveUDP(t, "udp"), Service: "udp"}
 	guessed := Target{Addr: loopback4(), Proto: UDP, Port: serveUDP(t, "other")}
 	mute := Target{Addr: loopback4(), Proto: UDP, Port: serveUDP(t, "nothing"), Service: "udp"}
-	got := run(t, &Runner{Probers: fakes(), Guess: true, Wait: 200 * time.Millisecond}, closed, named, guessed, mute)
+	silent := Target{Addr: loopback4(), Proto: UDP, Port: serveUDP(t, "other"), Service: "netbios-dgm"}
+	got := run(t, &Runner{Probers: fakes(), Guess: true, Wait: 200 * time.Millisecond}, closed, named, guessed, mute, silent)
 	for target, want := range map[Target]string{
 		closed:  "NOT LISTENING ICMP -",
 		named:   "LISTENING reply udp: understood",
 		guessed: "LISTENING reply other: understood",
 		mute:    "LISTENING or FILTERED silence -",
+		silent:  "LISTENING or FILTERED silence -",
 	} {
 		r := got[target]
 		sign := map[Sign]string{ICMP: "ICMP", Reply: "reply", Silence: "silence"}[r.Evidence.Sign]

@@ -184,12 +184,17 @@ func (a *askers) found(j *job, v Verdict, e Evidence, c sock) {
 }
 
 // mayGuess says whether all that is likely may be asked of a port. Of a host's
-// silent UDP ports only some are, as each gets many datagrams.
+// silent UDP ports only some are, as each gets many datagrams, and none that has
+// the name of another service, many of which are silent by nature (NetBIOS
+// datagrams, syslog).
 func (a *askers) mayGuess(j *job, v Verdict) bool {
 	if !a.runner.Guess || len(a.runner.Probers) == 0 {
 		return false
 	}
 	if v == ListeningOrFiltered {
+		if j.target.Service != "" {
+			return false
+		}
 		j.path.guessed++
 		return j.path.guessed <= maxSilentGuesses
 	}
