@@ -75,7 +75,7 @@ func duckTime(day string) string {
 }
 
 const (
-	topSQL = "SELECT process, remote_ip, count(*) AS n, sum(rx), sum(tx) FROM e WHERE remote_ip IS NOT NULL GROUP BY process, remote_ip ORDER BY n DESC, %sprocess, remote_ip LIMIT 20"
+	topSQL = "SELECT process, remote_ip, count(*) AS n, coalesce(sum(rx), 0), coalesce(sum(tx), 0) FROM e WHERE remote_ip IS NOT NULL GROUP BY process, remote_ip ORDER BY n DESC, %sprocess, remote_ip LIMIT 20"
 
 	// openSQL is what had opened and not ended in the run of the recorder that
 	// was on at a time.
