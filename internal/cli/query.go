@@ -105,6 +105,8 @@ func (f *queryFlags) check(args []string) error {
 		one(f.expect != "", len(args) > 0, "--expect and HOST"), one(f.expect != "", len(f.groups) > 0, "--expect and --group"),
 		one(f.local, len(args) > 0, "--local and HOST"), one(f.local, f.expect != "", "--local and --expect"), one(f.local, f.watch > 0, "--local and --watch"),
 		one(f.expect != "", f.watch > 0, "--expect and --watch"), one(f.as != "", f.verdictOnly, "--as and --verdict-only"),
+		one(f.local, len(f.groups) > 0, "--local and --group"), one(f.local, f.as != "", "--local and --as"), one(f.local, f.follow, "--local and --follow"),
+		one(f.follow, f.watch > 0, "--follow and --watch"), one(f.follow, f.expect != "", "--follow and --expect"), one(f.follow, f.verdictOnly, "--follow and --verdict-only"),
 	)
 }
 

@@ -16,6 +16,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/probe"
 )
 
 // greeter listens on loopback and greets everybody in FTP's words.
@@ -179,6 +182,8 @@ func TestWrongQuery(t *testing.T) {
 		"127.0.0.1 80 --rate x":                "--rate",
 		"127.0.0.1 80 --source-port 70000":     "--source-port",
 		"127.0.0.1 80 --exlain":                `did you mean "--explain"?`,
+		"--local --follow":                     "--local and --follow exclude each other",
+		"127.0.0.1 135 --follow --watch 5s":    "--follow and --watch exclude each other",
 		"--expect f --watch 5s":                "--expect and --watch exclude each other",
 		"127.0.0.1 80 --as ftp --verdict-only": "--as and --verdict-only exclude each other",
 	} {
@@ -189,5 +194,68 @@ func TestWrongQuery(t *testing.T) {
 	}
 	if code, out, _ := runQuery(t, "--group", "list"); code != 0 || !strings.Contains(out, "domains-and-trusts   Domains and Trusts\n") {
 		t.Errorf("exit %d\n%s", code, out)
+	}
+}
+
+// What an endpoint mapper names is tested too, each port once, and none that was
+// tested already.
+func TestDynamicPorts(t *testing.T) {
+	at := netip.MustParseAddr("192.0.2.1")
+	binding := func(v string) probe.Field { return probe.Field{Name: "binding", Values: []string{v}} }
+	results := []probe.Result{
+		{Target: probe.Target{Host: "dc1", Addr: at, Proto: probe.TCP, Port: 135}, Answer: &probe.Answer{Protocol: "rpc", Fields: []probe.Field{
+			binding("ncacn_ip_tcp:0.0.0.0[49664]"), binding("ncacn_ip_tcp:192.0.2.1[49664]"), binding("ncacn_ip_tcp:0.0.0.0[389]"), binding("ncadg_ip_udp:0.0.0.0[500]"),
+			binding(`ncacn_np:\\DC1[\PIPE\lsass]`), binding("ncacn_ip_tcp:0.0.0.0[0]"), binding("ncacn_ip_tcp:0.0.0.0[70000]"), binding("ncacn_ip_tcp:0.0.0.0[1"), binding("ncacn_ip_tcp:")}}},
+		{Target: probe.Target{Host: "dc1", Addr: at, Proto: probe.TCP, Port: 389}, Answer: &probe.Answer{Protocol: "ldap", Fields: []probe.Field{binding("ncacn_ip_tcp:0.0.0.0[7]")}}},
+	}
+	q := &querying{queryFlags: &queryFlags{}}
+	want := []probe.Target{{Host: "dc1", Addr: at, Proto: probe.TCP, Port: 49664}}
+	if d := cmp.Diff(want, q.dynamic(results), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+		t.Errorf("-want +got\n%s", d)
+	}
+}
+
+// What is open, what answers and what a port is named for are held against each
+// other.
+func TestLocalMismatch(t *testing.T) {
+	a4, a6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	open := []*activity.Socket{
+		{Proto: activity.TCP, State: activity.StateListen, Local: netip.MustParseAddrPort("0.0.0.0:21")},
+		{Proto: activity.TCP, State: activity.StateListen, Local: netip.MustParseAddrPort("[::]:80")},
+		{Proto: activity.UDP, State: activity.StateBound, Local: netip.MustParseAddrPort("192.0.2.1:53")},
+	}
+	ftp := &probe.Answer{Protocol: "ftp"}
+	for _, c := range []struct {
+		name    string
+		proto   probe.Proto
+		at      netip.Addr
+		port    uint16
+		service string
+		verdict probe.Verdict
+		answer  *probe.Answer
+		want    string
+	}{
+		{"as it should be", probe.TCP, a4, 21, "ftp", probe.Listening, ftp, ""},
+		{"its answer is not understood", probe.TCP, a4, 21, "ftp", probe.Listening, &probe.Answer{Summary: "hello"}, ""},
+		{"dropped", probe.TCP, a4, 21, "ftp", probe.Filtered, nil, "open, but not reachable from here"},
+		{"refused", probe.TCP, a4, 21, "ftp", probe.NotListening, nil, "open, but not reachable from here"},
+		{"another protocol", probe.TCP, a4, 21, "smtp", probe.Listening, ftp, "it speaks ftp, not smtp"},
+		{"perhaps IPv6 only", probe.TCP, a4, 80, "http", probe.NotListening, nil, ""},
+		{"dropped by IPv6", probe.TCP, a6, 80, "http", probe.Filtered, nil, "open, but not reachable from here"},
+		{"a silent UDP socket", probe.UDP, a4, 53, "domain", probe.ListeningOrFiltered, nil, ""},
+		{"a refused UDP socket", probe.UDP, a4, 53, "domain", probe.NotListening, nil, "open, but not reachable from here"},
+	} {
+		r := probe.Result{Target: probe.Target{Addr: c.at, Proto: c.proto, Port: c.port, Service: c.service}, Verdict: c.verdict, Answer: c.answer}
+		found := (&querying{}).compare(open, []probe.Result{r}, 1)
+		if len(found) != 1 || found[0].Socket == nil || found[0].Note != c.want {
+			t.Errorf("%s: %+v, want %q", c.name, found, c.want)
+		}
+	}
+	stranger := probe.Result{Target: probe.Target{Addr: a4, Proto: probe.TCP, Port: 9000}, Verdict: probe.Listening}
+	closed := stranger
+	closed.Verdict = probe.NotListening
+	found := (&querying{}).compare(open, []probe.Result{stranger, closed}, 0)
+	if len(found) != 1 || found[0].Socket != nil || !strings.Contains(found[0].Note, "nobody here is known to have it open") {
+		t.Errorf("what answers and is nobody's: %+v", found)
 	}
 }

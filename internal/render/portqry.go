@@ -174,11 +174,10 @@ func (q *question) append(p PortQry, b []byte, r *probe.Result) []byte {
 
 func questions() map[string]question {
 	data := question{begin: "Data returned from port:\n", answer: appendReturned, onlyAnswer: true}
-	ldap := question{sending: "Sending LDAP query to %s port %d...\n\n", begin: "LDAP query response:\n\n",
-		end: "\n======== End of LDAP query response ========\n\n", answer: PortQry.appendLDAP}
 	return map[string]question{
 		"ftp": data, "smtp": data, "pop3": data, "imap": data,
-		"ldap": ldap, "ldaps": ldap,
+		"ldap": {sending: "Sending LDAP query to %s port %d...\n\n", begin: "LDAP query response:\n\n",
+			end: "\n======== End of LDAP query response ========\n\n", answer: PortQry.appendLDAP},
 		"rpc": {sending: "Querying Endpoint Mapper Database...\n", begin: "Server's response:\n\n",
 			end: "\n==== End of RPC Endpoint Mapper query response ====\n\n", answer: appendEndpoints, ephemeral: true},
 		"netbios": {sending: "Attempting NETBIOS adapter status query to %s port %d...\n\n", answer: appendMAC, ephemeral: true, noNumber: true, datagrams: true},
