@@ -22,6 +22,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/portreporter/portreporter/internal/activity"
+	"github.com/portreporter/portreporter/internal/testutil"
 )
 
 // message is RFC 5424's grammar, as far as ours go.
@@ -178,9 +179,7 @@ func certificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 func TestSyslogLocal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
-	if err != nil {
-		t.Skip("this system has no such sockets: ", err)
-	}
+	testutil.Skip(t, testutil.Need{What: "Unix datagram sockets", Linux: true}, err)
 	defer c.Close()
 	s, err := NewSyslog("local", "web1")
 	if err != nil {
