@@ -306,7 +306,7 @@ func (w *watch) alert(e *activity.Event, found []activity.Finding, line []byte) 
 }
 
 // repeats keeps the same finding from being told again and again: of the same
-// process, between the same addresses, on the same service port.
+// process, between the same addresses, on the same port of who was called.
 type repeats struct {
 	told map[repeat]time.Time
 }
@@ -326,7 +326,7 @@ const (
 
 // fresh reports whether a finding is to be told, and remembers that it is.
 func (t *repeats) fresh(e *activity.Event, rule string, now time.Time) bool {
-	k := repeat{rule: rule, local: e.Local.Addr(), remote: e.Remote.Addr(), port: e.Service()}
+	k := repeat{rule: rule, local: e.Local.Addr(), remote: e.Remote.Addr(), port: calledPort(e)}
 	if e.Process != nil {
 		k.process = e.Process.ID
 	}
@@ -348,6 +348,19 @@ func (t *repeats) fresh(e *activity.Event, rule string, now time.Time) bool {
 	}
 	t.told[k] = now
 	return true
+}
+
+// calledPort is the port of the end that did not begin it: the smaller one, where
+// a server has a port that the kernel chose, is as often the caller's. That of a
+// UDP socket that the kernel chose says nothing: a client has another each time.
+func calledPort(e *activity.Event) uint16 {
+	if e.Flags&activity.FlagAutoBind != 0 && (e.Kind == activity.KindBind || e.Kind == activity.KindUnbind) {
+		return 0
+	}
+	if e.Remote.Port() == 0 || e.Flags&activity.FlagInbound != 0 || e.Kind == activity.KindAccept || e.Kind == activity.KindKnock {
+		return e.Local.Port()
+	}
+	return e.Remote.Port()
 }
 
 // interestStatus is what doctor tells of the watch.

@@ -90,6 +90,25 @@ func TestRepeats(t *testing.T) {
 			t.Errorf("%d: %v", i, got)
 		}
 	}
+	// Whoever calls has another port each time.
+	call := func(kind activity.Kind, flags activity.Flags, local, remote uint16) *activity.Event {
+		c := e(local)
+		c.Kind, c.Flags = kind, flags
+		if remote != 0 {
+			c.Remote = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), remote)
+		}
+		return c
+	}
+	for i, pair := range [][2]*activity.Event{
+		{call(activity.KindAccept, 0, 50000, 40000), call(activity.KindAccept, 0, 50000, 40001)},
+		{call(activity.KindConnect, 0, 40000, 50001), call(activity.KindConnect, 0, 40001, 50001)},
+		{call(activity.KindFlow, activity.FlagInbound, 50002, 40000), call(activity.KindFlow, activity.FlagInbound, 50002, 40001)},
+		{call(activity.KindBind, activity.FlagAutoBind, 40000, 0), call(activity.KindBind, activity.FlagAutoBind, 40001, 0)},
+	} {
+		if rule := fmt.Sprint("call", i); !told.fresh(pair[0], rule, now) || told.fresh(pair[1], rule, now) {
+			t.Errorf("%v: the second caller is another finding", pair[0].Kind)
+		}
+	}
 	for i := range 3 * maxRepeats {
 		told.fresh(e(uint16(i)), fmt.Sprint("r", i>>16), now)
 	}
