@@ -81,6 +81,7 @@ type loaded struct {
 	maps  *ebpf.Collection
 	progs map[string]*ebpf.Program
 	links []io.Closer
+	types *btf.Cache // the kernel's, while programs are loaded
 	info  activity.SourceInfo
 	// what the kernel turned out to allow
 	trampolines, udpTrampolines, ioHooks bool
@@ -108,10 +109,11 @@ func load(cfg Config) (*loaded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the ebpf object: %w", err)
 	}
-	l := &loaded{spec: spec, progs: map[string]*ebpf.Program{}}
+	l := &loaded{spec: spec, progs: map[string]*ebpf.Program{}, types: btf.NewCache()}
+	defer func() { l.types = nil }() // megabytes
 	l.info.Tier = activity.TierEBPF
 	spec.Maps["ring"].MaxEntries = uint32(cfg.RingBytes)
-	if err := fitAccept(spec); err != nil {
+	if err := l.fitAccept(); err != nil {
 		return nil, err
 	}
 	cgroup := cfg.CgroupRoot
@@ -122,10 +124,10 @@ func load(cfg Config) (*loaded, error) {
 		}
 	}
 	if cfg.Set != SetTracepoint {
-		l.trampolines = probe(spec, "fx_listen", "fx_connect", "fx_bind4")
-		l.udpTrampolines = l.trampolines && probe(spec, "fx_udp_send", "fe_udp_recv")
+		l.trampolines = l.probe("fx_listen", "fx_connect", "fx_bind4")
+		l.udpTrampolines = l.trampolines && l.probe("fx_udp_send", "fe_udp_recv")
 	}
-	l.ioHooks = hasTracepoint("sock_send_length")
+	l.ioHooks = l.hasTracepoint("sock_send_length")
 	if err := l.setConstants(cfg); err != nil {
 		return nil, err
 	}
@@ -143,8 +145,8 @@ func load(cfg Config) (*loaded, error) {
 
 // fitAccept keeps the accept program that fits this kernel: inet_csk_accept
 // lost two arguments in 6.10, and fexit finds the return value behind them.
-func fitAccept(spec *ebpf.CollectionSpec) error {
-	kernel, err := btf.LoadKernelSpec()
+func (l *loaded) fitAccept() error {
+	kernel, err := l.types.Kernel()
 	if err != nil {
 		return fmt.Errorf("read the kernel's type information: %w", err)
 	}
@@ -155,12 +157,12 @@ func fitAccept(spec *ebpf.CollectionSpec) error {
 			drop = "fx_accept2"
 		}
 	}
-	delete(spec.Programs, drop)
+	delete(l.spec.Programs, drop)
 	return nil
 }
 
-func hasTracepoint(name string) bool {
-	kernel, err := btf.LoadKernelSpec()
+func (l *loaded) hasTracepoint(name string) bool {
+	kernel, err := l.types.Kernel()
 	if err != nil {
 		return false
 	}
@@ -169,15 +171,15 @@ func hasTracepoint(name string) bool {
 }
 
 // probe reports whether the kernel takes all these programs.
-func probe(spec *ebpf.CollectionSpec, programs ...string) bool {
-	try := spec.Copy()
+func (l *loaded) probe(programs ...string) bool {
+	try := l.spec.Copy()
 	for n := range try.Programs {
 		if !slices.Contains(programs, n) {
 			delete(try.Programs, n)
 		}
 	}
 	try.Maps["ring"].MaxEntries = uint32(os.Getpagesize())
-	c, err := ebpf.NewCollection(try)
+	c, err := ebpf.NewCollectionWithOptions(try, ebpf.CollectionOptions{Cache: l.types})
 	if err != nil {
 		return false
 	}
@@ -217,7 +219,7 @@ func (l *loaded) setConstants(cfg Config) error {
 func (l *loaded) loadMaps() error {
 	spec := l.spec.Copy()
 	clear(spec.Programs)
-	c, err := ebpf.NewCollection(spec)
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: l.types})
 	if err != nil {
 		return fmt.Errorf("create ebpf maps: %w", err)
 	}
@@ -271,7 +273,7 @@ func (l *loaded) loadOne(h hook, ps *ebpf.ProgramSpec, cgroup string) error {
 			delete(spec.Programs, n)
 		}
 	}
-	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: l.maps.Maps})
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{MapReplacements: l.maps.Maps, Cache: l.types})
 	if err != nil {
 		return err
 	}

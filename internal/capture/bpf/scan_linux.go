@@ -3,7 +3,6 @@
 package bpf
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +10,7 @@ import (
 	"unsafe"
 
 	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
 
 	"github.com/portreporter/portreporter/internal/activity"
 )
@@ -20,7 +20,7 @@ import (
 type scanner struct {
 	heldIter, tcpIter, udpIter *link.Iter
 	seedIter                   *link.Iter // nil: sockets that no hook has met stay unmet
-	buf                        *bufio.Reader
+	pieces                     pieces
 }
 
 func newScanner(l *loaded) (s scanner, err error) {
@@ -40,11 +40,8 @@ func newScanner(l *loaded) (s scanner, err error) {
 	s.seedIter = open("seed_tcp", "")
 	s.tcpIter = open("live_tcp", "tsocks")
 	s.udpIter = open("live_udp", "usocks")
-	s.buf = newScanBuffer()
 	return s, err
 }
-
-func newScanBuffer() *bufio.Reader { return bufio.NewReaderSize(nil, 64<<10) }
 
 func (s *scanner) close() error {
 	var errs []error
@@ -56,26 +53,81 @@ func (s *scanner) close() error {
 	return errors.Join(errs...)
 }
 
-// lines runs one iterator and hands over each of its records of size bytes.
+// lines runs one iterator and hands over each of its records of size bytes,
+// until line returns false.
 func (s *scanner) lines(it *link.Iter, size int, line func([]byte) bool) error {
 	r, err := it.Open()
 	if err != nil {
 		return fmt.Errorf("run iterator: %w", err)
 	}
 	defer r.Close()
-	s.buf.Reset(r)
+	if err := s.pieces.each(r, size, line); err != nil {
+		return fmt.Errorf("read iterator: %w", err)
+	}
+	return nil
+}
+
+// pieces are what an iterator's output is read into by turns: one is worked on
+// while the kernel fills the other, as it takes as long for a socket as we do.
+type pieces [2][]byte
+
+// pieceBytes is twice what the kernel hands out at a time.
+const pieceBytes = 64 << 10
+
+// each reads r to its end and hands over each record of size bytes, until line
+// returns false. Records are valid during the call only.
+func (p *pieces) each(r io.Reader, size int, line func([]byte) bool) error {
+	free, full := make(chan []byte, len(p)), make(chan []byte, len(p))
+	for i := range p {
+		if p[i] == nil {
+			p[i] = make([]byte, pieceBytes)
+		}
+		whole := pieceBytes / size * size
+		free <- p[i][:whole:whole]
+	}
+	var failed error // read when full is closed
+	go func() {
+		defer close(full)
+		for b := range free {
+			n, err := readFull(r, b)
+			if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+				failed = err
+			}
+			full <- b[:n]
+			if err != nil {
+				return
+			}
+		}
+	}()
+	more := true
+	for b := range full {
+		rest := b
+		for ; more && len(rest) >= size; rest = rest[size:] {
+			if more = line(rest[:size]); !more {
+				close(free)
+			}
+		}
+		if more && len(rest) > 0 {
+			return errors.Join(failed, io.ErrUnexpectedEOF) // only the last is not whole
+		}
+		if more {
+			free <- b[:cap(b)]
+		}
+	}
+	return failed
+}
+
+// readFull is io.ReadFull that goes on after EAGAIN: the kernel gives up for the
+// moment when a million files in a row were no sockets (bpf_seq_read).
+func readFull(r io.Reader, b []byte) (n int, err error) {
 	for {
-		b, err := s.buf.Peek(size)
-		if err == io.EOF && len(b) == 0 {
-			return nil
+		m, err := io.ReadFull(r, b[n:])
+		if n += m; !errors.Is(err, unix.EAGAIN) {
+			if err == io.EOF && n > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return n, err
 		}
-		if err != nil {
-			return fmt.Errorf("read iterator: %w", err)
-		}
-		if !line(b) {
-			return nil
-		}
-		_, _ = s.buf.Discard(size)
 	}
 }
 
@@ -111,6 +163,9 @@ func (s *scanner) files(offset int64) (*heldSockets, error) {
 	return h, err
 }
 
+// heldUnmet is HELD_UNMET of src/record.h.
+const heldUnmet = 1
+
 // slabSize is how many sockets are allocated together: growing one list of
 // 50,000 would copy each of them twenty times over.
 const slabSize = 512
@@ -134,7 +189,7 @@ func (h *heldSockets) add(r *recorderRecHeld, offset int64) {
 		k.Holders = addHolder(k.Holders, holder)
 		return
 	}
-	if r.Cookie == 0 {
+	if r.Flags&heldUnmet != 0 {
 		h.unmet[netNS{r.Netns, r.Tgid}] = struct{}{}
 	}
 	last := len(h.slabs) - 1

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
 	"github.com/cilium/ebpf/link"
 
 	"github.com/portreporter/portreporter/internal/activity"
@@ -16,6 +17,8 @@ import (
 // iterator for the moment of the call and leaves no trace in the kernel; it
 // needs CAP_BPF and CAP_PERFMON.
 func Snapshot(yield func(*activity.Socket) bool) error {
+	types := btf.NewCache()
+	go func() { _, _ = types.Kernel() }() // takes longer than to read the object; who needs it waits, and is told of errors
 	spec, err := loadRecorder()
 	if err != nil {
 		return fmt.Errorf("read the ebpf object: %w", err)
@@ -35,7 +38,7 @@ func Snapshot(yield func(*activity.Socket) bool) error {
 	if err := spec.Variables["list_only"].Set(uint32(1)); err != nil {
 		return fmt.Errorf("set list_only: %w", err)
 	}
-	c, err := ebpf.NewCollection(spec)
+	c, err := ebpf.NewCollectionWithOptions(spec, ebpf.CollectionOptions{Cache: types})
 	if err != nil {
 		return fmt.Errorf("load the iterator: %s: %w", oneLine(err), err)
 	}
@@ -45,7 +48,7 @@ func Snapshot(yield func(*activity.Socket) bool) error {
 		return fmt.Errorf("attach the iterator: %w", err)
 	}
 	defer it.Close()
-	s := scanner{heldIter: it, buf: newScanBuffer()}
+	s := scanner{heldIter: it}
 	socks, err := s.held(wallOffset())
 	if err == nil {
 		socks.each(yield)

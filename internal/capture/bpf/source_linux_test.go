@@ -156,6 +156,40 @@ func TestSocketsFromBefore(t *testing.T) {
 	})
 }
 
+// A recorder takes over from one that ran before it: what that one's hooks have
+// met, Multipath TCP sockets too, is known to the new one's.
+func TestSocketsOfTheRecorderBefore(t *testing.T) {
+	testutil.Root(t, "reading every process's sockets")
+	before := open(t, Config{})
+	l, err := net.Listen("tcp", "127.0.0.1:0") // an MPTCP socket, as Go makes them
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	if _, err := before.Sockets(func(*activity.Socket) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	if err := before.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, Config{})
+	if _, err := s.Sockets(func(*activity.Socket) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	if _, err := s.Live(func(k *activity.Socket) bool {
+		if k.Local.String() == l.Addr().String() && k.Owner.PID == uint32(os.Getpid()) && k.State == activity.StateListen {
+			found++
+		}
+		return true
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if found != 1 {
+		t.Errorf("%v is found %d times", l.Addr(), found)
+	}
+}
+
 func TestIdleFlowEnds(t *testing.T) {
 	s := open(t, Config{FlowIdle: 600 * time.Millisecond})
 	ns := testutil.NewNetNS(t)

@@ -115,17 +115,20 @@ int BPF_PROG(process_exit, struct task_struct *p)
 	return 0;
 }
 
-static __always_inline void held_addr(struct rec_held *r, struct sock *sk)
+/* The addresses of a socket that the verifier knows as one, or (walked 0) of any other: a probe read
+ * costs twenty times a load, and a machine may have 100,000 sockets to list. */
+static __always_inline void held_addr(struct rec_held *r, struct sock_common *c, int walked)
 {
-	struct sock_common *c = &sk->__sk_common;
-	r->lport = BPF_CORE_READ(c, skc_num); r->rport = bpf_ntohs(BPF_CORE_READ(c, skc_dport));
+#define OF(field) (walked ? c->field : BPF_CORE_READ(c, field))
+	r->lport = OF(skc_num); r->rport = bpf_ntohs(OF(skc_dport));
 	if (r->family == AF_INET) {
-		v4(r->laddr, BPF_CORE_READ(c, skc_rcv_saddr));
-		v4(r->raddr, BPF_CORE_READ(c, skc_daddr));
+		v4(r->laddr, OF(skc_rcv_saddr));
+		v4(r->raddr, OF(skc_daddr));
 	} else {
 		BPF_CORE_READ_INTO(&r->laddr, c, skc_v6_rcv_saddr);
 		BPF_CORE_READ_INTO(&r->raddr, c, skc_v6_daddr);
 	}
+#undef OF
 }
 
 static __always_inline __u32 seed_state(__u8 state)
@@ -167,9 +170,12 @@ int held(struct bpf_iter__task_file *ctx)
 		r.state = BPF_CORE_READ(first, __sk_common.skc_state);
 		r.cookie = BPF_CORE_READ(first, __sk_common.skc_cookie.counter);
 		r.backlog = BPF_CORE_READ(first, sk_ack_backlog);
-		held_addr(&r, first);
-		if (!r.cookie && !list_only) /* no hook has met it: seed_tcp will */
+		held_addr(&r, &first->__sk_common, 0);
+		/* A cookie does not tell: a recorder before this one may have asked for it. */
+		if (!list_only && !bpf_map_lookup_elem(&subflows, &key)) {
 			bpf_map_update_elem(&subflows, &key, &o, BPF_ANY);
+			r.flags |= HELD_UNMET;
+		}
 	} else if (proto == IPPROTO_UDP) {
 		if (!sk->__sk_common.skc_num)
 			return 0;
@@ -195,9 +201,9 @@ int held(struct bpf_iter__task_file *ctx)
 	if (proto != IPPROTO_MPTCP) {
 		r.cookie = bpf_get_socket_cookie(sk);
 		r.backlog = sk->sk_ack_backlog;
-		held_addr(&r, sk);
+		held_addr(&r, &sk->__sk_common, 1);
 	}
-	r.inode = BPF_CORE_READ(f, f_inode, i_ino);
+	r.inode = f->f_inode->i_ino;
 	r.tgid = o.tgid; r.start = o.start; r.uid = o.uid; r.fd = ctx->fd;
 	copy16(r.comm, o.comm);
 	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));

@@ -14,9 +14,9 @@ static __always_inline void owner_now(struct owner *o)
 
 static __always_inline void owner_of(struct owner *o, struct task_struct *t)
 {
-	o->tgid = BPF_CORE_READ(t, tgid);
-	o->start = BPF_CORE_READ(t, group_leader, start_boottime);
-	o->uid = BPF_CORE_READ(t, cred, uid.val);
+	o->tgid = t->tgid;
+	o->start = t->group_leader->start_boottime;
+	o->uid = t->cred->uid.val;
 	BPF_CORE_READ_STR_INTO(&o->comm, t, comm);
 }
 
