@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -219,9 +220,26 @@ func sortSockets(socks []*activity.Socket) {
 	for i, s := range socks {
 		keyed[i] = makeSortKey(s)
 	}
-	slices.SortFunc(keyed, sortKey.compare)
-	for i := range keyed {
-		socks[i] = keyed[i].socket
+	half := len(keyed) / 2
+	done := make(chan struct{})
+	go func() {
+		slices.SortFunc(keyed[:half], sortKey.compare)
+		close(done)
+	}()
+	slices.SortFunc(keyed[half:], sortKey.compare)
+	<-done
+	merge(socks, keyed[:half], keyed[half:])
+}
+
+// merge fills socks with those of two lists in order.
+func merge(socks []*activity.Socket, a, b []sortKey) {
+	for i := range socks {
+		from := &a
+		if len(a) == 0 || len(b) > 0 && b[0].compare(a[0]) < 0 {
+			from = &b
+		}
+		socks[i] = (*from)[0].socket
+		*from = (*from)[1:]
 	}
 }
 
@@ -240,6 +258,9 @@ func makeSortKey(s *activity.Socket) sortKey {
 	}
 	return k
 }
+
+// wholeKey is set in the key of an address that fits it whole: an IPv4 one.
+const wholeKey = 1 << (46 - 9)
 
 // addrKey orders as compareAddrPorts does, as far as 64 bits go: the port, the
 // kind of address, and its first 46 bits.
@@ -260,7 +281,7 @@ func (k sortKey) compare(l sortKey) int {
 	if c := cmp.Compare(k.local, l.local); c != 0 {
 		return c
 	}
-	if k.socket.Local.Addr().Is4() { // whole in the key
+	if k.local&wholeKey != 0 {
 		if c := cmp.Compare(k.remote, l.remote); c != 0 {
 			return c
 		}
@@ -296,20 +317,20 @@ func compareAddrPorts(a, b netip.AddrPort) int {
 func printSockets(w io.Writer, socks []*activity.Socket, f format, now time.Time, found func(*activity.Socket) []activity.Finding) error {
 	opt := renderOptions(w)
 	opt.Now, opt.Findings = now, found
-	var b []byte
-	switch {
-	case f.json:
-		for _, s := range socks {
-			b = render.AppendFindingsJSON(render.AppendSocketJSON(b, s, opt), found(s))
-		}
-	case f.csv:
-		c := render.SocketCSV(opt).Interest(found)
-		b = c.AppendHeader(b)
-		for _, s := range socks {
-			b = c.Append(b, s)
-		}
-	default:
-		b = render.AppendSockets(b, socks, opt)
+	if !f.json && !f.csv {
+		return written(render.WriteSockets(w, socks, opt))
 	}
-	return writeAll(w, b)
+	row := func(b []byte, s *activity.Socket) []byte {
+		return render.AppendFindingsJSON(render.AppendSocketJSON(b, s, opt), found(s))
+	}
+	out := bufio.NewWriterSize(w, 32<<10)
+	if f.csv {
+		c := render.SocketCSV(opt).Interest(found)
+		_, _ = out.Write(c.AppendHeader(out.AvailableBuffer())) // its error is told by Flush
+		row = c.Append
+	}
+	for _, s := range socks {
+		_, _ = out.Write(row(out.AvailableBuffer(), s))
+	}
+	return written(out.Flush())
 }

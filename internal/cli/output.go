@@ -69,7 +69,12 @@ func (f format) check(command string) error {
 }
 
 func writeAll(w io.Writer, b []byte) error {
-	if _, err := w.Write(b); err != nil {
+	_, err := w.Write(b)
+	return written(err)
+}
+
+func written(err error) error {
+	if err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	return nil

@@ -22,7 +22,8 @@ type Options struct {
 	Color    bool           // text and tables: colour beside the words, never instead of them
 
 	// Findings gives what rules of interest say of a socket, for the table's last
-	// column; nil leaves it out.
+	// column; nil leaves it out. It is asked on another goroutine, of one socket
+	// after another.
 	Findings func(*activity.Socket) []activity.Finding
 }
 

@@ -62,16 +62,36 @@ func (p *palette) severity(s activity.Severity) paint {
 	return p.dim
 }
 
-// addInterest adds the cell of what the rules say of s: "high shell-socket +1",
-// the worst and how many more there are.
-func (t *table) addInterest(s *activity.Socket) {
-	var found []activity.Finding
-	if t.opt.Findings != nil {
-		found = t.opt.Findings(s)
+// interestColumn is the last column of a table of sockets: the text and the worst
+// severity of each row.
+type interestColumn struct {
+	text  []byte
+	cells []span
+	worst []activity.Severity
+	width int // of the widest
+}
+
+// askInterest makes the cells of what the rules say of each socket: "high
+// shell-socket +1", the worst and how many more. A nil found says nothing.
+func askInterest(sockets []*activity.Socket, found func(*activity.Socket) []activity.Finding) interestColumn {
+	c := interestColumn{cells: make([]span, len(sockets)), worst: make([]activity.Severity, len(sockets))}
+	if found == nil {
+		return c
 	}
-	worst := activity.Worst(found)
-	t.worst = append(t.worst, worst)
-	b := t.text
+	for i, s := range sockets {
+		if all := found(s); len(all) > 0 {
+			from := len(c.text)
+			c.worst[i] = activity.Worst(all)
+			c.text = appendWorst(c.text, all, c.worst[i])
+			w := width(c.text[from:])
+			c.cells[i] = span{int32(from), int32(len(c.text)), int32(w)}
+			c.width = max(c.width, w)
+		}
+	}
+	return c
+}
+
+func appendWorst(b []byte, found []activity.Finding, worst activity.Severity) []byte {
 	for i := range found {
 		if f := &found[i]; f.Severity == worst {
 			b = appendSafe(append(append(b, worst.String()...), ' '), f.Rule)
@@ -81,5 +101,5 @@ func (t *table) addInterest(s *activity.Socket) {
 	if more := len(found) - 1; more > 0 {
 		b = strconv.AppendInt(append(b, " +"...), int64(more), 10)
 	}
-	t.put(colInterest, b)
+	return b
 }

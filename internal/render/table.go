@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"io"
 	"slices"
 	"strconv"
 	"time"
@@ -23,6 +24,8 @@ const (
 	colSince
 	colInterest
 	numColumns
+
+	numCells = colInterest // of a row in table.cells
 )
 
 func titles() [numColumns]string {
@@ -55,23 +58,75 @@ func layouts() []layout {
 // states and times are short and the last columns go; from 28 columns on no line is
 // wider than opt.Width.
 func AppendSockets(b []byte, sockets []*activity.Socket, opt Options) []byte {
-	t := table{opt: &opt, pal: newPalette(opt.Color), gap: 2,
-		text: make([]byte, 0, len(sockets)*100), cells: make([]span, 0, len(sockets)*numColumns), states: make([]activity.State, 0, len(sockets))}
+	t := layOut(sockets, opt)
+	b = t.header(b)
+	return t.rows(b, 0, len(t.states))
+}
+
+// How many rows WriteSockets makes and writes together, some 64 KiB, and how many
+// such pieces there are at a time.
+const (
+	rowsAtOnce   = 512
+	piecesAtOnce = 4
+)
+
+// WriteSockets writes what AppendSockets appends, in pieces: some are made while
+// others are written and read.
+func WriteSockets(w io.Writer, sockets []*activity.Socket, opt Options) error {
+	t := layOut(sockets, opt)
+	free := make(chan []byte, piecesAtOnce)
+	for range piecesAtOnce {
+		free <- nil
+	}
+	pieces := make(chan chan []byte, piecesAtOnce) // in order, each filled when it is made
+	go func() {
+		defer close(pieces)
+		for from := 0; from < len(t.states); from += rowsAtOnce {
+			piece, b := make(chan []byte, 1), <-free
+			pieces <- piece
+			go func() { piece <- t.rows(b[:0], from, min(from+rowsAtOnce, len(t.states))) }()
+		}
+	}()
+	_, err := w.Write(t.header(nil))
+	for piece := range pieces {
+		b := <-piece
+		if err == nil {
+			_, err = w.Write(b)
+		}
+		free <- b
+	}
+	return err
+}
+
+// layOut makes the cells of all rows, and fits them to the terminal.
+func layOut(sockets []*activity.Socket, opt Options) *table {
+	t := &table{opt: &opt, pal: newPalette(opt.Color), gap: 2,
+		text: make([]byte, 0, len(sockets)*100), cells: make([]span, 0, len(sockets)*numCells), states: make([]activity.State, 0, len(sockets))}
 	if opt.Width > 0 && opt.Width < 100 {
 		t.narrow, t.gap = true, 1
 	}
 	t.today = opt.Now.In(opt.zone()).Format(time.DateOnly)
+	asked := make(chan interestColumn)
+	go func() { asked <- askInterest(sockets, opt.Findings) }()
 	for _, s := range sockets {
 		t.add(s)
 	}
+	t.interest = <-asked
+	t.width[colInterest] = t.interest.width
 	t.fit()
-	return t.append(slices.Grow(b, (len(sockets)+1)*(t.total()+1)))
+	for i, w := range t.width {
+		if w > 0 {
+			t.end = i
+		}
+	}
+	return t
 }
 
 // span is a cell's text in table.text, and its width on a terminal.
 type span struct{ from, to, width int32 }
 
-// table lays out in two passes: cells to one buffer, then rows from it.
+// table lays out in two passes: cells to one buffer, then rows from it. The last
+// column is made on the side.
 type table struct {
 	opt    *Options
 	pal    palette
@@ -80,10 +135,12 @@ type table struct {
 	cells  []span
 	width  [numColumns]int // what the column needs, then what it gets; 0 left out
 	states []activity.State
-	worst  []activity.Severity // of each row's findings; nil where none are asked for
-	last   *activity.Socket    // of the row before
+	last   *activity.Socket // of the row before
 	narrow bool
 	gap    int // columns between two columns
+	end    int // the last column that is not left out
+
+	interest interestColumn
 }
 
 // put makes the next cell of what text has more than t.text, which it is
@@ -97,7 +154,7 @@ func (t *table) put(col int, text []byte) {
 }
 
 // again repeats a cell of the row before.
-func (t *table) again() { t.cells = append(t.cells, t.cells[len(t.cells)-numColumns]) }
+func (t *table) again() { t.cells = append(t.cells, t.cells[len(t.cells)-numCells]) }
 
 // width counts terminal columns: wide glyphs are two, combining marks none.
 func width(b []byte) int {
@@ -126,7 +183,6 @@ func (t *table) add(s *activity.Socket) {
 		t.put(colSince, t.since(t.text, s.Since))
 	}
 	t.last = s
-	t.addInterest(s)
 }
 
 // addOwner adds the cells of process, user, and unit or container. Of a busy
@@ -262,39 +318,37 @@ func (t *table) total() (n int) {
 	return max(n-t.gap, 0)
 }
 
-func (t *table) append(b []byte) []byte {
-	last := 0
-	for i, w := range t.width {
-		if w > 0 {
-			last = i
-		}
-	}
+func (t *table) header(b []byte) []byte {
 	b = append(b, t.pal.head.on...)
 	for i, title := range titles() {
 		if t.width[i] > 0 {
 			title = title[:min(len(title), t.width[i])]
 			b = append(b, title...)
-			if i != last {
+			if i != t.end {
 				b = pad(b, t.width[i]-len(title)+t.gap)
 			}
 		}
 	}
 	b = append(b, t.pal.head.off...)
-	b = append(b, '\n')
-	for row := range t.states {
-		b = t.row(b, row, last)
+	return append(b, '\n')
+}
+
+// rows appends the rows from from to before to.
+func (t *table) rows(b []byte, from, to int) []byte {
+	b = slices.Grow(b, (to-from)*(t.total()+1))
+	for row := from; row < to; row++ {
+		b = t.row(b, row)
 	}
 	return b
 }
 
-func (t *table) row(b []byte, row, last int) []byte {
+func (t *table) row(b []byte, row int) []byte {
 	spaces := 0 // owed before the next text, so that no line ends in them
 	for i, w := range t.width {
 		if w == 0 {
 			continue
 		}
-		c := t.cells[row*numColumns+i]
-		text, used := t.text[c.from:c.to], int(c.width)
+		text, used := t.cell(row, i)
 		if len(text) > 0 {
 			b = pad(b, spaces)
 			spaces = 0
@@ -309,11 +363,22 @@ func (t *table) row(b []byte, row, last int) []byte {
 		}
 		b = append(b, text...)
 		b = append(b, p.off...)
-		if i != last {
+		if i != t.end {
 			spaces += w - used + t.gap
 		}
 	}
 	return append(b, '\n')
+}
+
+// cell returns a cell's text and its width.
+func (t *table) cell(row, col int) ([]byte, int) {
+	text, c := t.text, span{}
+	if col == colInterest {
+		text, c = t.interest.text, t.interest.cells[row]
+	} else {
+		c = t.cells[row*numCells+col]
+	}
+	return text[c.from:c.to], int(c.width)
 }
 
 func (t *table) paint(col, row int) paint {
@@ -325,7 +390,7 @@ func (t *table) paint(col, row int) paint {
 	case col == colSince:
 		return t.pal.dim
 	case col == colInterest:
-		return t.pal.severity(t.worst[row])
+		return t.pal.severity(t.interest.worst[row])
 	}
 	return paint{}
 }

@@ -1,7 +1,10 @@
 package render
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -160,4 +163,44 @@ func ExampleAppendSockets() {
 	// Output:
 	// PROTO LOCAL STATE  PROCESS   USER UNIT/CONTAINER SINCE
 	// tcp   *:22  LISTEN sshd(700) root ssh.service    2d
+}
+
+// limited takes so many bytes and then fails.
+type limited struct {
+	buf  bytes.Buffer
+	room int
+}
+
+func (l *limited) Write(b []byte) (int, error) {
+	if l.buf.Len()+len(b) > l.room {
+		return 0, io.ErrShortWrite
+	}
+	return l.buf.Write(b)
+}
+
+// TestWriteSockets: what is written in pieces is what is appended at once, and a
+// writer that fails is written to no more.
+func TestWriteSockets(t *testing.T) {
+	for _, n := range []int{0, 1, rowsAtOnce - 1, rowsAtOnce, rowsAtOnce + 1, 2*piecesAtOnce*rowsAtOnce + 7} {
+		sockets := make([]*activity.Socket, n)
+		for i := range sockets {
+			sockets[i] = &activity.Socket{Proto: activity.TCP, State: activity.StateListen, Cookie: uint64(i),
+				Local: netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, byte(i >> 8), byte(i)}), uint16(i))}
+		}
+		opt := Options{Now: time.Unix(2e9, 0), Findings: func(s *activity.Socket) []activity.Finding {
+			if s.Cookie%1000 != 999 {
+				return nil
+			}
+			return []activity.Finding{{Rule: "a-rule", Severity: activity.SeverityHigh}}
+		}}
+		want := AppendSockets(nil, sockets, opt)
+		got := &limited{room: len(want)}
+		if err := WriteSockets(got, sockets, opt); err != nil || !bytes.Equal(got.buf.Bytes(), want) {
+			t.Errorf("%d sockets: %v, %d bytes, want %d", n, err, got.buf.Len(), len(want))
+		}
+		cut := &limited{room: len(want) / 2}
+		if err := WriteSockets(cut, sockets, opt); !errors.Is(err, io.ErrShortWrite) || !bytes.HasPrefix(want, cut.buf.Bytes()) {
+			t.Errorf("%d sockets: a full writer gives %v, and has %d bytes", n, err, cut.buf.Len())
+		}
+	}
 }
