@@ -129,7 +129,13 @@ func (p Prober) askUDP(ctx context.Context, d probe.Dialer) (*probe.Answer, erro
 	a := &probe.Answer{Protocol: p.Protocol()}
 	root.describe(a)
 	if l, err := ping.netlogon(); err == nil {
-		l.describe(a)
+		l.Describe(a)
+		if a.Get("dnsHostName") == "" {
+			gist(a, l.Host())
+		}
+		if l.Site() != "" {
+			gist(a, "site "+l.Site())
+		}
 	}
 	return a, nil
 }

@@ -3,9 +3,11 @@ package ldap
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/portreporter/portreporter/internal/probe"
 	"github.com/portreporter/portreporter/internal/probe/internal/ber"
+	"github.com/portreporter/portreporter/internal/probe/internal/netlogon"
 )
 
 // Message ids, by which answers are told apart.
@@ -160,6 +162,16 @@ func (r *result) end(e ber.Element) error {
 	}
 	r.diagnostic, r.done = string(parts[2].Value), true
 	return nil
+}
+
+// netlogon takes the attribute of that name apart, which answers the ping.
+func (r *result) netlogon() (netlogon.Response, error) {
+	for _, f := range r.attributes {
+		if strings.EqualFold(f.Name, "netlogon") {
+			return netlogon.Parse([]byte(f.Values[0]))
+		}
+	}
+	return netlogon.Response{}, netlogon.Err
 }
 
 // describe adds the result to an answer, with a gist after what it has.
