@@ -34,6 +34,13 @@ func newDialer(q *question, source uint16) *dialer {
 // Wait implements Dialer.
 func (d *dialer) Wait() time.Duration { return d.wait }
 
+// Beside implements Dialer: from any source port, as that is the target's.
+func (d *dialer) Beside(port uint16) Dialer {
+	t := d.target
+	t.Port = port
+	return &dialer{target: t, wait: d.wait}
+}
+
 // close closes the scan's connection, if nobody wanted it.
 func (d *dialer) close() {
 	if c := d.scans(); c != nil {
@@ -124,6 +131,20 @@ func (c *datagrams) RemoteAddr() net.Addr {
 	return net.UDPAddrFromAddrPort(netip.AddrPortFrom(c.d.target.Addr, c.d.target.Port))
 }
 
+// LocalAddr implements net.Conn: the socket's port, at the address that the
+// route to the target has, which a socket of its own finds out without a packet.
+func (c *datagrams) LocalAddr() net.Addr {
+	local := c.UDPConn.LocalAddr()
+	o, err := net.Dial("udp", c.RemoteAddr().String())
+	if err != nil {
+		return local // no route: the unspecified address
+	}
+	defer o.Close()
+	at := *o.LocalAddr().(*net.UDPAddr)
+	at.Port = local.(*net.UDPAddr).Port
+	return &at
+}
+
 // Peer implements Datagrams.
 func (c *datagrams) Peer() netip.AddrPort { return c.peer }
 
@@ -177,7 +198,7 @@ func (c *datagrams) refused(e icmpError) error {
 	defer c.d.mu.Unlock()
 	c.d.icmp = &e
 	c.d.rtt = time.Since(c.d.sent)
-	return &net.OpError{Op: "read", Net: "udp", Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: e}
+	return &net.OpError{Op: "read", Net: "udp", Source: c.UDPConn.LocalAddr(), Addr: c.RemoteAddr(), Err: e}
 }
 
 // raw runs f on the socket's descriptor.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -228,7 +227,10 @@ func TestDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	to := netip.AddrPortFrom(loopback4(), c.LocalAddr().(*net.UDPAddr).AddrPort().Port())
+	to := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	if to.Addr() != loopback4() {
+		t.Fatalf("its address is %v: where the target answers to is wanted", to)
+	}
 	other, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -269,6 +271,58 @@ func TestDatagrams(t *testing.T) {
 	if got, want := icmp.Error(), "refused by 127.0.0.1: ICMP type 3 code 3"; got != want {
 		t.Errorf("error %q, want %q", got, want)
 	}
+}
+
+// neighbourly asks another port of the host first, and is not told of the target.
+type neighbourly struct {
+	fake
+	beside uint16
+	heard  chan string // what that port said, "" nothing
+}
+
+func (n neighbourly) Ask(ctx context.Context, d Dialer, t Target) (*Answer, error) {
+	o := t
+	o.Port = n.beside
+	a, _ := fake{name: "beside"}.Ask(ctx, d.Beside(n.beside), o)
+	if a == nil {
+		a = &Answer{}
+	}
+	n.heard <- a.Summary
+	return n.fake.Ask(ctx, d, t)
+}
+
+// TestBeside: what another port says or refuses is no evidence of the target's.
+func TestBeside(t *testing.T) {
+	answering, silent, closed := serveUDP(t, "beside"), serveUDP(t, "nobody"), closedUDP(t)
+	for _, tt := range []struct {
+		beside, port uint16
+		heard, want  string
+	}{
+		{answering, silent, "understood", "LISTENING or FILTERED 1"},
+		{answering, closed, "understood", "NOT LISTENING 1"},
+		{closed, silent, "", "LISTENING or FILTERED 1"},
+		{closed, serveUDP(t, "fake"), "", "LISTENING 1"},
+	} {
+		p := neighbourly{fake{"fake", []Port{{UDP, tt.port, ""}}, ""}, tt.beside, make(chan string, 1)}
+		r := Runner{Probers: []Prober{p}, Wait: 100 * time.Millisecond, SourcePort: closedUDP(t)}
+		var got string
+		err := r.Run(t.Context(), slices.Values([]Target{{Addr: loopback4(), Proto: UDP, Port: tt.port}}), func(r Result) {
+			got = fmt.Sprint(r.Verdict, " ", r.Evidence.Tries)
+		})
+		if heard := <-p.heard; err != nil || got != tt.want || heard != tt.heard {
+			t.Errorf("%d beside %d: %q, want %q; heard %q, want %q: %v", tt.port, tt.beside, got, tt.want, heard, tt.heard, err)
+		}
+	}
+}
+
+// closedUDP is a port that nobody holds.
+func closedUDP(t *testing.T) uint16 {
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 }
 
 func TestGreets(t *testing.T) {

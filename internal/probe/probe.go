@@ -174,13 +174,16 @@ type Dialer interface {
 	// any port of the target's address (TFTP answers from another, RFC 1350
 	// section 4), as one datagram a Read. ICMP errors come as errors of Read.
 	UDP(ctx context.Context) (Datagrams, error)
+	// Beside opens connections to another port of the target's address, for what
+	// must be known to ask: what it meets there says nothing of the target.
+	Beside(port uint16) Dialer
 	// Wait is how long an answer may take, by what is known of the path.
 	Wait() time.Duration
 }
 
 // Datagrams is a UDP socket towards one address.
 type Datagrams interface {
-	net.Conn
+	net.Conn // its LocalAddr is where the target's host answers to, NAT aside
 	// Peer is the port that the last datagram read came from.
 	Peer() netip.AddrPort
 	// WriteTo sends to another port of the target's address.

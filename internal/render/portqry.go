@@ -136,23 +136,20 @@ type question struct {
 	noNumber   bool // its last line names no port
 	datagrams  bool // PortQry asked it by UDP alone
 	stream     bool // its answer is printed by TCP alone
-	onlyAnswer bool // nothing is printed unless there is an answer
+	onlyAnswer bool // there is no question unless it was answered
 }
 
 // questionOf finds how a result's question is worded: by what was asked, be it
 // answered or not. nil: PortQry had no question there.
 func questionOf(r *probe.Result) *question {
 	q, ok := questions()[r.Asked]
-	if !ok || r.Verdict == probe.NotListening || q.datagrams && r.Target.Proto != probe.UDP {
+	if !ok || r.Verdict == probe.NotListening || q.datagrams && r.Target.Proto != probe.UDP || q.onlyAnswer && r.Answer == nil {
 		return nil
 	}
 	return &q
 }
 
 func (q *question) append(p PortQry, b []byte, r *probe.Result) []byte {
-	if q.onlyAnswer && r.Answer == nil {
-		return b
-	}
 	if q.community {
 		b = append(appendSafe(append(b, "community name for query:\n\n"...), p.Community), "\n\n"...)
 	}
@@ -181,7 +178,9 @@ func questions() map[string]question {
 		"rpc": {sending: "Querying Endpoint Mapper Database...\n", begin: "Server's response:\n\n",
 			end: "\n==== End of RPC Endpoint Mapper query response ====\n\n", answer: appendEndpoints, ephemeral: true},
 		"netbios": {sending: "Attempting NETBIOS adapter status query to %s port %d...\n\n", answer: appendMAC, ephemeral: true, noNumber: true, datagrams: true},
-		"snmp":    {sending: "Sending SNMP query to %s port %d...\n\n", community: true},
+		"netlogon": {sending: "Sending NETBIOS datagram query to %s port %d...\n\n", begin: "Server's response:\n\n",
+			end: "\n==== End of NETBIOS datagram query response ====\n\n", answer: PortQry.appendController, onlyAnswer: true},
+		"snmp": {sending: "Sending SNMP query to %s port %d...\n\n", community: true},
 		"mssql": {sending: "Sending SQL Server query to %s port %d...\n\n", begin: "Server's response:\n\n",
 			end: "\n==== End of SQL Server query response ====\n\n", answer: appendInstances, datagrams: true},
 		"isakmp": {sending: "Sending ISAKMP query to %s port %d...\n\n", ephemeral: true},
@@ -205,6 +204,21 @@ func appendReturned(p PortQry, b []byte, a *probe.Answer) []byte {
 		}
 	}
 	return append(b, '\n')
+}
+
+// appendController appends what a domain controller said at the datagram service,
+// where PortQry asked nothing.
+func (p PortQry) appendController(b []byte, a *probe.Answer) []byte {
+	for _, f := range a.Fields {
+		values := f.Values
+		if !p.Verbose {
+			values = values[:1]
+		}
+		for _, v := range values {
+			b = append(appendSafe(append(appendSafe(b, f.Name), ": "...), v), '\n')
+		}
+	}
+	return b
 }
 
 // ldapOrder is the order of PortQry's samples.

@@ -12,7 +12,7 @@ import (
 // answers of the same shape.
 func TestGoldenPortQry(t *testing.T) {
 	at := netip.MustParseAddr("192.0.2.1")
-	names := map[uint16]string{21: "ftp", 25: "smtp", 69: "tftp", 135: "epmap", 137: "netbios-ns", 161: "snmp", 1434: "ms-sql-m", 1701: "l2tp"}
+	names := map[uint16]string{21: "ftp", 25: "smtp", 69: "tftp", 135: "epmap", 137: "netbios-ns", 138: "netbios-dgm", 161: "snmp", 1434: "ms-sql-m", 1701: "l2tp"}
 	text := PortQry{Service: func(_ probe.Proto, port uint16) string { return names[port] }, Community: "secure123"}
 	field := func(name string, values ...string) probe.Field { return probe.Field{Name: name, Values: values} }
 	result := func(proto probe.Proto, port uint16, v probe.Verdict, asked string, fields ...probe.Field) probe.Result {
@@ -46,6 +46,10 @@ func TestGoldenPortQry(t *testing.T) {
 		"snmp-silent":     result(probe.UDP, 161, probe.ListeningOrFiltered, "snmp"),
 		"netbios":         result(probe.UDP, 137, probe.Listening, "netbios", field("names", "DC1 <20> unique, file server"), field("MAC address", "00:15:5d:01:c6:1e")),
 		"netbios-session": result(probe.TCP, 139, probe.Listening, "netbios", field("session", "accepted")),
+		"netlogon": result(probe.UDP, 138, probe.Listening, "netlogon", field("DnsDomainName", "corp.example.com"), field("DnsHostName", "dc1.corp.example.com"),
+			field("DcSiteName", "Berlin"), field("Flags", "PDC", "GC")),
+		"netlogon-silent":   result(probe.UDP, 138, probe.ListeningOrFiltered, "netlogon"),
+		"netlogon-filtered": result(probe.UDP, 138, probe.Filtered, "netlogon"),
 		"mssql": result(probe.UDP, 1434, probe.Listening, "mssql", field("ServerName", "SQL1"), field("InstanceName", "MSSQLSERVER"), field("IsClustered", "No"),
 			field("Version", "16.0.1000.6"), field("tcp", "1433"), field("ServerName", "SQL1"), field("InstanceName", "TWO"), field("np", `\\\\SQL1\\pipe\\sql\\query`), field("instances", "2")),
 		"mssql-tcp":     result(probe.TCP, 1433, probe.Listening, "mssql", field("version", "16.0.1000.6")),

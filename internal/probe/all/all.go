@@ -70,6 +70,7 @@ func Probers() []probe.Prober {
 		mssql.Prober{},
 		mysql.Prober{},
 		nats.Prober{},
+		netbios.Netlogon{},
 		netbios.Prober{},
 		ntp.Prober{},
 		pop3.Prober{},

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/portreporter/portreporter/internal/probe"
 	"github.com/portreporter/portreporter/internal/probe/dns"
@@ -54,9 +55,47 @@ func TestDomainController(t *testing.T) {
 			})
 		})
 	}
+	t.Run("netlogon", func(t *testing.T) {
+		named(t, s)
+		s.NS.Do(func() {
+			controller(t, probetest.Ask(t, netbios.Netlogon{}, probe.UDP, netip.AddrPortFrom(s.Addr, 138)))
+		})
+	})
 	t.Run("rpc", func(t *testing.T) {
 		s.NS.Do(func() { endpoints(t, probetest.Ask(t, rpc.Prober{}, probe.TCP, netip.AddrPortFrom(s.Addr, 135))) })
 	})
+}
+
+// named waits until the server has its domain's names: Samba takes them two
+// seconds after it has bound the port.
+func named(t *testing.T, s *server.Server) {
+	t.Helper()
+	poll := time.NewTicker(20 * time.Millisecond)
+	defer poll.Stop()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); <-poll.C {
+		var names string
+		s.NS.Do(func() {
+			a := probetest.Ask(t, netbios.Prober{}, probe.UDP, netip.AddrPortFrom(s.Addr, 137))
+			names = strings.Join(a.Fields[0].Values, ",")
+		})
+		if strings.Contains(names, "<1c>") {
+			return
+		}
+	}
+	t.Fatal("no domain among its names")
+}
+
+func controller(t *testing.T, a *probe.Answer) {
+	t.Helper()
+	for name, want := range map[string]string{"DnsHostName": "dc1.ad.example.test", "DnsForestName": "ad.example.test", "NetbiosDomainName": "EXAMPLE",
+		"NetbiosComputerName": "DC1", "DcSiteName": "Default-First-Site-Name", "Flags": "PDC"} {
+		if got := a.Get(name); got != want {
+			t.Errorf("%s is %q, want %q: %+v", name, got, want, a)
+		}
+	}
+	if a.Summary != "dc1.ad.example.test of EXAMPLE, site Default-First-Site-Name" {
+		t.Error(a.Summary)
+	}
 }
 
 // endpoints looks for all that the mapper has: a first lookup alone gives part.

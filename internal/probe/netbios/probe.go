@@ -1,10 +1,12 @@
 // Package netbios asks NetBIOS over TCP/IP (RFC 1001, RFC 1002): the name
-// service for an adapter's status, the session service for a session.
+// service for an adapter's status, the session service for a session, and by the
+// datagram service a domain controller for its domain.
 //
 // Fields of the name service are "names", such as "DC1 <20> unique, file
 // server", and "MAC address", lower case with colons, of zeros where the server
 // keeps it to itself. Those of the session service are "session" ("accepted",
-// "refused: ...", "go to 192.0.2.1:139").
+// "refused: ...", "go to 192.0.2.1:139"). Those of a domain controller are named
+// as in MS-ADTS section 6.3.1.9 ("DnsHostName", "DcSiteName", "Flags").
 package netbios
 
 import (
@@ -17,14 +19,13 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/internal/talk"
 )
 
-// Prober asks for NetBIOS.
+// Prober asks for NetBIOS's names and sessions.
 type Prober struct{}
 
 // Protocol is "netbios".
 func (Prober) Protocol() string { return "netbios" }
 
-// Ports are those of the services that answer: the datagram service, UDP 138,
-// answers nobody.
+// Ports are those of the name and the session service.
 func (Prober) Ports() []probe.Port {
 	return []probe.Port{{Proto: probe.UDP, Port: 137, Name: "netbios-ns"}, {Proto: probe.TCP, Port: 139, Name: "netbios-ssn"}}
 }
@@ -68,14 +69,7 @@ func session(c *talk.Conn) (string, error) {
 }
 
 func (p Prober) status(ctx context.Context, d probe.Dialer) (*probe.Answer, error) {
-	id := make([]byte, 2)
-	_, _ = rand.Read(id) // never fails: crypto/rand ends the program instead
-	var s adapterStatus
-	b, err := talk.Ask(ctx, d, statusRequest(binary.BigEndian.Uint16(id)), func(b []byte) bool {
-		var err error
-		s, err = parseStatus(b, binary.BigEndian.Uint16(id))
-		return err == nil
-	})
+	s, b, err := askStatus(ctx, d)
 	if err != nil {
 		return talk.Fail(p.Protocol(), b, err)
 	}
@@ -83,4 +77,21 @@ func (p Prober) status(ctx context.Context, d probe.Dialer) (*probe.Answer, erro
 	a.Add("names", s.lines()...)
 	a.Add("MAC address", s.mac.String())
 	return a, nil
+}
+
+// askStatus asks a name service, and returns what came instead with an error.
+func askStatus(ctx context.Context, d probe.Dialer) (s adapterStatus, came []byte, err error) {
+	id := newID()
+	came, err = talk.Ask(ctx, d, statusRequest(id), func(b []byte) bool {
+		var err error
+		s, err = parseStatus(b, id)
+		return err == nil
+	})
+	return s, came, err
+}
+
+func newID() uint16 {
+	id := make([]byte, 2)
+	_, _ = rand.Read(id) // never fails: crypto/rand ends the program instead
+	return binary.BigEndian.Uint16(id)
 }

@@ -22,6 +22,8 @@ type Dialer struct {
 	Addr    netip.AddrPort
 	Timeout time.Duration // how long an answer may take; 0: 2 s
 	NS      Namespace     // where to connect from; nil: here
+
+	Others map[uint16]netip.AddrPort // other ports of the host, where they are elsewhere
 }
 
 // Namespace is where a testutil.NetNS is meant: what f opens is in it.
@@ -56,7 +58,17 @@ func (d Dialer) UDP(ctx context.Context) (probe.Datagrams, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &datagrams{UDPConn: c, to: d.Addr}, nil
+	return &datagrams{UDPConn: c, to: d.Addr, do: d.do}, nil
+}
+
+// Beside opens connections to another port.
+func (d Dialer) Beside(port uint16) probe.Dialer {
+	o := d
+	o.Addr = netip.AddrPortFrom(d.Addr.Addr(), port)
+	if a, ok := d.Others[port]; ok {
+		o.Addr = a
+	}
+	return o
 }
 
 // Wait is Timeout.
@@ -71,6 +83,18 @@ func (d Dialer) Wait() time.Duration {
 type datagrams struct {
 	*net.UDPConn
 	to, peer netip.AddrPort
+	do       func(func())
+}
+
+func (c *datagrams) LocalAddr() net.Addr {
+	at := *c.UDPConn.LocalAddr().(*net.UDPAddr)
+	c.do(func() {
+		if o, err := net.Dial("udp", c.to.String()); err == nil {
+			at.IP = o.LocalAddr().(*net.UDPAddr).IP
+			o.Close()
+		}
+	})
+	return &at
 }
 
 func (c *datagrams) Write(b []byte) (int, error) { return c.WriteToUDPAddrPort(b, c.to) }
