@@ -47,7 +47,7 @@ func places() []place {
 		{"modbus", probe.TCP, 502, "modbus", "modbus"},
 		{"chronyd", probe.UDP, 123, "ntp", "ntp"},
 		{"coap", probe.UDP, 5683, "coap", "coap"},
-		{"freeradius", probe.UDP, 1812, "", ""}, // silent without its secret
+		{"freeradius", probe.UDP, 1812, "radius", ""}, // without its secret it turns logins away, which strangers are not asked for
 		{"dovecot", probe.TCP, 110, "pop3", "pop3"}, {"dovecot", probe.TCP, 143, "imap", "imap"},
 		{"named", probe.TCP, 53, "dns", "dns"}, {"named", probe.UDP, 53, "dns", "dns"},
 		{"tftpd", probe.UDP, 69, "tftp", "tftp"},

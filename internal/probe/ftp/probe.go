@@ -3,7 +3,7 @@
 //
 // Fields: "greeting" and "anonymous" are the lines of the replies as received,
 // "anonymous login" is "no password asked", "password asked" or "refused";
-// "features" are the server's.
+// "features" are the server's; "likely" is whose words the replies are.
 package ftp
 
 import (
@@ -83,6 +83,9 @@ func (s session) ask(a *probe.Answer) error {
 	a.Add("anonymous", user.Lines...)
 	a.Add("anonymous login", login)
 	a.Summary = strings.TrimLeft(a.Summary+"; anonymous: "+login, "; ")
+	if user.Code == 331 && strings.Join(user.Text(), "") == "Please specify the password." {
+		a.Add("likely", "vsftpd, whose words ask for the password")
+	}
 	_, err = s.command("QUIT")
 	return err
 }

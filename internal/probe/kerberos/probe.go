@@ -3,14 +3,16 @@
 // with an error that names realm and time.
 //
 // Fields: "error" is the code with its name, "realm" and "service" whose error
-// it is, where that is more than was asked for, "time" the server's clock, "clock skew" how far it is ahead of ours, in
-// whole seconds (Kerberos allows five minutes), "text" the server's own words.
+// it is, where that is more than was asked for, "time" the server's clock, "clock
+// skew" how far it is ahead of ours, in whole seconds (Kerberos allows five
+// minutes), "text" the server's own words, "likely" whose words they are.
 package kerberos
 
 import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/portreporter/portreporter/internal/probe"
@@ -52,6 +54,8 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 		}
 	} else if a, err := p.askTCP(ctx, d, q, understood); err != nil {
 		return a, err
+	} else if e.echoes(p.realm()) {
+		e.realm = p.tooLong(ctx, d)
 	}
 	return e.answer(p.Protocol(), p.realm(), time.Now()), nil
 }
@@ -74,15 +78,7 @@ func (p Prober) askTCP(ctx context.Context, d probe.Dialer, q []byte, understood
 	if err := c.Send(append(binary.BigEndian.AppendUint32(nil, uint32(len(q))), q...)); err != nil {
 		return nil, fmt.Errorf("%s: %w", p.Protocol(), err)
 	}
-	size, err := c.Full(4)
-	if err != nil {
-		return c.Fail(p.Protocol(), err)
-	}
-	n := binary.BigEndian.Uint32(size)
-	if n == 0 || n > maxMessage {
-		return c.Fail(p.Protocol(), fmt.Errorf("a message of %d bytes", n))
-	}
-	b, err := c.Full(int(n))
+	b, err := received(c)
 	if err == nil && !understood(b) {
 		err = errNoAnswer
 	}
@@ -90,4 +86,41 @@ func (p Prober) askTCP(ctx context.Context, d probe.Dialer, q []byte, understood
 		return c.Fail(p.Protocol(), err)
 	}
 	return nil, nil
+}
+
+// received reads a message behind its length.
+func received(c *talk.Conn) ([]byte, error) {
+	size, err := c.Full(4)
+	if err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(size)
+	if n == 0 || n > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes", n)
+	}
+	return c.Full(int(n))
+}
+
+// tooLong announces a message that is too long. A centre refuses that in its
+// own name, not in that of the question, and so tells its realm (RFC 4120
+// section 7.2.2 wants KRB_ERR_FIELD_TOOLONG where the first bit is set). "" is
+// no answer: those of Windows hang up.
+func (p Prober) tooLong(ctx context.Context, d probe.Dialer) string {
+	c, err := talk.Open(ctx, d)
+	if err != nil {
+		return ""
+	}
+	defer c.Close()
+	if c.Send([]byte{0x80, 0, 0, 0}) != nil {
+		return ""
+	}
+	b, err := received(c)
+	if err != nil {
+		return ""
+	}
+	e, err := parseError(b)
+	if err != nil || strings.HasPrefix(e.realm, "<") { // Heimdal: "<unspecified realm>"
+		return ""
+	}
+	return e.realm
 }

@@ -2,6 +2,7 @@ package kerberos_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/portreporter/portreporter/internal/probe"
@@ -17,7 +18,8 @@ func TestServer(t *testing.T) {
 	for _, proto := range []probe.Proto{probe.UDP, probe.TCP} {
 		s.NS.Do(func() {
 			a := probetest.Ask(t, kerberos.Prober{}, proto, netip.AddrPortFrom(s.Addr, 88))
-			if a.Get("error") != "6 KDC_ERR_C_PRINCIPAL_UNKNOWN" || a.Get("realm") != "" || a.Get("clock skew") == "" {
+			realm := map[probe.Proto]string{probe.TCP: "EXAMPLE.TEST"}[proto]
+			if a.Get("error") != "6 KDC_ERR_C_PRINCIPAL_UNKNOWN" || a.Get("realm") != realm || a.Get("clock skew") == "" || !strings.HasPrefix(a.Get("likely"), "MIT Kerberos") {
 				t.Errorf("%v: %+v", proto, a)
 			}
 		})

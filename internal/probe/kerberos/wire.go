@@ -157,13 +157,16 @@ func principal(e ber.Element) (string, error) {
 	return strings.Join(s, "/"), nil
 }
 
+// echoes: the realm is that of the question, or none.
+func (e krbError) echoes(asked string) bool { return e.realm == "" || e.realm == asked }
+
 // answer tells the error, as heard at now by who asked for the realm. Centres
 // say that they don't know a client in the words of the question: a realm that
 // is no more than its echo is nobody's.
 func (e krbError) answer(protocol, asked string, now time.Time) *probe.Answer {
 	a := &probe.Answer{Protocol: protocol, Summary: errorName(e.code)}
 	a.Add("error", errorName(e.code))
-	if e.realm != "" && e.realm != asked {
+	if !e.echoes(asked) {
 		a.Add("realm", e.realm)
 		a.Summary = "realm " + e.realm + ", " + a.Summary
 	}
@@ -177,6 +180,9 @@ func (e krbError) answer(protocol, asked string, now time.Time) *probe.Answer {
 	}
 	if e.text != "" {
 		a.Add("text", e.text)
+	}
+	if e.text == "NULL_CLIENT" {
+		a.Add("likely", "MIT Kerberos, whose word NULL_CLIENT is")
 	}
 	return a
 }

@@ -2,6 +2,7 @@ package ldap_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/portreporter/portreporter/internal/probe"
@@ -15,7 +16,7 @@ func TestServer(t *testing.T) {
 	s := server.Start(t, "slapd")
 	s.NS.Do(func() {
 		a := probetest.Ask(t, ldap.Prober{}, probe.TCP, netip.AddrPortFrom(s.Addr, 389))
-		if a.Get("namingContexts") != "dc=example,dc=test" || a.Get("supportedLDAPVersion") != "3" || a.Get("structuralObjectClass") != "OpenLDAProotDSE" || a.Summary != "dc=example,dc=test" {
+		if a.Get("namingContexts") != "dc=example,dc=test" || a.Get("supportedLDAPVersion") != "3" || a.Get("structuralObjectClass") != "OpenLDAProotDSE" || !strings.HasPrefix(a.Get("likely"), "OpenLDAP") || a.Summary != "dc=example,dc=test" {
 			t.Errorf("%+v", a)
 		}
 	})

@@ -2,6 +2,7 @@ package ldap
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -188,6 +189,9 @@ func (r *result) describe(a *probe.Answer) {
 		if v := a.Get(name); v != "" && (name != "namingContexts" || a.Get("defaultNamingContext") == "") {
 			gist(a, v)
 		}
+	}
+	if slices.ContainsFunc(r.attributes, func(f probe.Field) bool { return slices.Contains(f.Values, "OpenLDAProotDSE") }) {
+		a.Add("likely", "OpenLDAP, whose class OpenLDAProotDSE is")
 	}
 	if r.done && r.code == 0 && a.Summary == "" {
 		a.Summary = strconv.Itoa(len(r.attributes)) + " attributes"

@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"strings"
 
 	"github.com/portreporter/portreporter/internal/probe"
 	"github.com/portreporter/portreporter/internal/probe/internal/talk"
 )
+
+const maxStatistics = 500 // lines; servers have some 90
 
 // Prober asks memcached servers.
 type Prober struct{}
@@ -21,12 +24,13 @@ func (Prober) Ports() []probe.Port {
 	return []probe.Port{{Proto: probe.TCP, Port: 11211, Name: "memcache"}, {Proto: probe.UDP, Port: 11211, Name: "memcache"}}
 }
 
-// Ask asks for the version and nothing else: the rest of the protocol is what
-// makes open servers a weapon.
+// Ask asks for the version, and by TCP for how long it runs. By UDP it asks
+// nothing else: the rest of the protocol is what makes open servers a weapon.
 func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe.Answer, error) {
-	ask := p.tcp
-	if t.Proto == probe.UDP {
-		ask = p.udp
+	a := &probe.Answer{Protocol: p.Protocol()}
+	ask := p.udp
+	if t.Proto == probe.TCP {
+		ask = func(ctx context.Context, d probe.Dialer) (string, []byte, error) { return p.tcp(ctx, d, a) }
 	}
 	line, raw, err := ask(ctx, d)
 	if err != nil {
@@ -36,12 +40,13 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 	if err != nil {
 		return talk.Fail(p.Protocol(), raw, err)
 	}
-	a := &probe.Answer{Protocol: p.Protocol(), Summary: "memcached " + v + ", open to anyone", Raw: talk.Head(raw)}
-	a.Add("version", v)
+	a.Summary, a.Raw = "memcached "+v+", open to anyone", talk.Head(raw)
+	a.Fields = append([]probe.Field{{Name: "version", Values: []string{v}}}, a.Fields...)
 	return a, nil
 }
 
-func (Prober) tcp(ctx context.Context, d probe.Dialer) (line string, raw []byte, err error) {
+// tcp adds what is told beside the version.
+func (Prober) tcp(ctx context.Context, d probe.Dialer, a *probe.Answer) (line string, raw []byte, err error) {
 	c, err := talk.Open(ctx, d)
 	if err != nil {
 		return "", nil, err
@@ -54,9 +59,29 @@ func (Prober) tcp(ctx context.Context, d probe.Dialer) (line string, raw []byte,
 		return "", c.Seen(), err
 	}
 	raw = c.Seen()
+	if _, err := version(line); err == nil {
+		statistics(c, a)
+	}
 	// The server closes anyway when we do: a farewell that fails costs nothing.
 	_ = c.Send([]byte("quit\r\n"))
 	return line, raw, nil
+}
+
+// statistics asks for them, and keeps the time that the server runs. They end
+// with a line END; one that does not know the word says ERROR.
+func statistics(c *talk.Conn, a *probe.Answer) {
+	if c.Send([]byte("stats\r\n")) != nil {
+		return
+	}
+	for range maxStatistics {
+		line, err := c.Line()
+		if err != nil || !strings.HasPrefix(line, "STAT ") {
+			return
+		}
+		if d, ok := uptime(line); ok {
+			a.Add("uptime", d.String())
+		}
+	}
 }
 
 func (Prober) udp(ctx context.Context, d probe.Dialer) (line string, raw []byte, err error) {

@@ -16,7 +16,7 @@ func TestMemcached(t *testing.T) {
 	s := server.Start(t, "memcached")
 	for _, proto := range []probe.Proto{probe.TCP, probe.UDP} {
 		a := probetest.AskIn(t, s.NS, memcached.Prober{}, proto, netip.AddrPortFrom(s.Addr, 11211))
-		if !strings.HasPrefix(a.Summary, "memcached 1.") {
+		if !strings.HasPrefix(a.Summary, "memcached 1.") || (a.Get("uptime") != "") != (proto == probe.TCP) {
 			t.Errorf("%v: %+v", proto, a)
 		}
 	}

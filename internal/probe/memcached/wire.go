@@ -2,7 +2,9 @@ package memcached
 
 import (
 	"errors"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/portreporter/portreporter/internal/probe/internal/octets"
 )
@@ -24,6 +26,13 @@ func unframe(b []byte, id uint16) (string, error) {
 		return "", errors.New("no frame of memcached")
 	}
 	return string(r.Rest()), nil
+}
+
+// uptime reads a line of statistics: "STAT uptime 46". False is another one.
+func uptime(line string) (time.Duration, bool) {
+	v, ok := strings.CutPrefix(line, "STAT uptime ")
+	n, err := strconv.ParseUint(v, 10, 32)
+	return time.Duration(n) * time.Second, ok && err == nil
 }
 
 // version reads the answer's line.

@@ -1,6 +1,9 @@
 package memcached
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestFrame(t *testing.T) {
 	b := append(frame(0x1234), "VERSION 1.6\r\n"...)
@@ -31,4 +34,12 @@ func FuzzUnframe(f *testing.F) {
 			t.Errorf("%q from % x", s, b)
 		}
 	})
+}
+
+func TestUptime(t *testing.T) {
+	for line, want := range map[string]time.Duration{"STAT uptime 46": 46 * time.Second, "STAT uptime 0": 0, "STAT uptime x": -1, "STAT uptime": -1, "STAT uptime 99999999999": -1, "STAT pid 1": -1, "": -1} {
+		if d, ok := uptime(line); ok != (want >= 0) || ok && d != want {
+			t.Errorf("%q: %v, %v", line, d, ok)
+		}
+	}
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/portreporter/portreporter/internal/probe/internal/talk"
 )
 
+const maxPackets = 8 // of a broker that sends us others' too
+
 // Prober asks brokers.
 type Prober struct{}
 
@@ -22,7 +24,7 @@ func (Prober) Ports() []probe.Port {
 }
 
 // Ask tries MQTT 5, whose answer tells the most, and then 3.1.1, in a
-// connection each. It subscribes to nothing.
+// connection each, and a broker that lets us in for its version ($SYS).
 func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe.Answer, error) {
 	five, seen5, err5 := enter(ctx, d, level5)
 	three, seen3, err3 := enter(ctx, d, level311)
@@ -50,6 +52,13 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe
 	for _, pr := range five.properties {
 		a.Add(pr.name, pr.value)
 	}
+	for _, who := range []ack{five, three} {
+		if who.broker != "" {
+			a.Add("$SYS/broker/version", who.broker)
+			a.Summary += ", " + who.broker
+			break
+		}
+	}
 	return a, nil
 }
 
@@ -70,7 +79,29 @@ func enter(ctx context.Context, d probe.Dialer, level byte) (ack, []byte, error)
 	}
 	got, err := parseAck(b, level)
 	if err == nil && got.code == 0 {
+		if level == level311 {
+			got.broker = brokerVersion(c)
+		}
 		_ = c.Send(disconnect()) // who is gone already needs no farewell
 	}
 	return got, c.Seen(), err
+}
+
+// brokerVersion asks for the one topic by which brokers tell what they are, a
+// habit of Mosquitto's that others have taken on; "" is none. A ping behind the
+// question ends the answer, as a broker takes both in turn.
+func brokerVersion(c *talk.Conn) string {
+	if c.Send(append(subscribe(versionTopic), pingRequest()...)) != nil {
+		return ""
+	}
+	for range maxPackets {
+		head, body, err := c.Framed(2, packetLength)
+		if err != nil || head[0] == packetPingResp {
+			return ""
+		}
+		if v, ok := published(head[0], body, versionTopic); ok {
+			return v
+		}
+	}
+	return ""
 }

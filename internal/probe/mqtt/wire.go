@@ -12,6 +12,10 @@ import (
 const (
 	packetConnect    = 0x10
 	packetConnAck    = 0x20
+	packetPublish    = 0x30
+	packetSubscribe  = 0x82 // with the flags that it must have
+	packetPingReq    = 0xc0
+	packetPingResp   = 0xd0
 	packetDisconnect = 0xe0
 )
 
@@ -34,6 +38,35 @@ func connect(level byte, id string) []byte {
 
 func disconnect() []byte { return []byte{packetDisconnect, 0} }
 
+// versionTopic is where brokers say what they are.
+const versionTopic = "$SYS/broker/version"
+
+// subscribe asks for a topic by MQTT 3.1.1, to be sent without acknowledgement.
+func subscribe(topic string) []byte {
+	b := append([]byte{packetSubscribe, byte(5 + len(topic)), 0, 1, 0, byte(len(topic))}, topic...)
+	return append(b, 0)
+}
+
+func pingRequest() []byte { return []byte{packetPingReq, 0} }
+
+// packetLength is ackLength for packets of any kind.
+func packetLength(head []byte) (int, error) {
+	if len(head) != 2 || head[1] > 127 {
+		return 0, errors.New("a packet longer than the answer to any question of ours")
+	}
+	return int(head[1]), nil
+}
+
+// published is what was published of a topic by a PUBLISH of MQTT 3.1.1.
+func published(kind byte, body []byte, topic string) (string, bool) {
+	r := octets.New(body)
+	name := string(r.Take(int(r.U16())))
+	if kind&0xf0 != packetPublish || kind&6 != 0 || r.Err() != nil || name != topic {
+		return "", false
+	}
+	return string(r.Rest()), r.Len() == 0
+}
+
 // ackLength reads the two first bytes of a CONNACK, which end its header unless
 // it is longer than any.
 func ackLength(head []byte) (int, error) {
@@ -49,6 +82,7 @@ func ackLength(head []byte) (int, error) {
 type ack struct {
 	code       byte
 	properties []property // of MQTT 5
+	broker     string     // what it told of its version
 }
 
 type property struct{ name, value string }

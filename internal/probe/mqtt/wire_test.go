@@ -67,3 +67,39 @@ func FuzzParseAck(f *testing.F) {
 		}
 	})
 }
+
+func TestPublished(t *testing.T) {
+	body := "\x00\x13" + versionTopic + "mosquitto version 2.0.11"
+	if len(versionTopic) != 0x13 {
+		t.Fatal("length of the topic")
+	}
+	if v, ok := published(packetPublish|1, []byte(body), versionTopic); v != "mosquitto version 2.0.11" || !ok {
+		t.Errorf("%q, %v", v, ok)
+	}
+	for name, tt := range map[string]struct {
+		kind byte
+		body string
+	}{"an acknowledgement": {0x90, body}, "another topic": {packetPublish, "\x00\x01xyz"}, "cut": {packetPublish, body[:9]}, "nothing": {packetPublish, ""}, "with an id": {packetPublish | 2, body}} {
+		if v, ok := published(tt.kind, []byte(tt.body), versionTopic); ok {
+			t.Errorf("%s: %q", name, v)
+		}
+	}
+	if b := subscribe(versionTopic); int(b[1]) != len(b)-2 {
+		t.Errorf("% x", b)
+	}
+	for _, head := range []string{"\x90\x80", "\x90", ""} {
+		if n, err := packetLength([]byte(head)); err == nil {
+			t.Errorf("%q: %d", head, n)
+		}
+	}
+}
+
+// FuzzPublished: what was published is part of the packet.
+func FuzzPublished(f *testing.F) {
+	f.Add(byte(packetPublish), []byte("\x00\x01tvalue"), "t")
+	f.Fuzz(func(t *testing.T, kind byte, b []byte, topic string) {
+		if v, ok := published(kind, b, topic); ok && string(b[2:]) != topic+v {
+			t.Errorf("%q of % x", v, b)
+		}
+	})
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,6 +96,7 @@ func begin(c *talk.Conn, a *probe.Answer) error {
 				return err
 			}
 			a.Add("authentication", append([]string{method}, mechanisms...)...)
+			since(a, mechanisms)
 			if method != "trust" {
 				a.Summary += ", asks for " + strings.Join(append([]string{method}, mechanisms...), " ")
 				return c.Send(terminate())
@@ -113,6 +115,17 @@ func begin(c *talk.Conn, a *probe.Answer) error {
 	return fmt.Errorf("no end in %d messages", maxMessages)
 }
 
+// since adds how old the server can be, by its mechanisms. A proxy before it may
+// have such too.
+func since(a *probe.Answer, mechanisms []string) {
+	switch {
+	case slices.Contains(mechanisms, "SCRAM-SHA-256-PLUS"):
+		a.Add("likely", "PostgreSQL 11 or later, which has SCRAM-SHA-256-PLUS")
+	case slices.Contains(mechanisms, "SCRAM-SHA-256"):
+		a.Add("likely", "PostgreSQL 10 or later, which has SCRAM-SHA-256")
+	}
+}
+
 // refused adds why the server turned us away.
 func refused(body []byte, a *probe.Answer) error {
 	fields, err := notice(body)
@@ -122,6 +135,9 @@ func refused(body []byte, a *probe.Answer) error {
 	a.Add("severity", fields['S'])
 	a.Add("sqlState", fields['C'])
 	a.Add("message", fields['M'])
+	if fields['V'] != "" {
+		a.Add("likely", "PostgreSQL 9.6 or later, which names the severity in English too")
+	}
 	a.Summary += ", " + fields['M']
 	return nil
 }

@@ -19,7 +19,7 @@ func TestPostgreSQL(t *testing.T) {
 	for a.Get("sqlState") == "57P03" {
 		a = probetest.AskIn(t, s.NS, postgres.Prober{}, probe.TCP, netip.AddrPortFrom(s.Addr, 5432))
 	}
-	if !strings.HasPrefix(a.Summary, "PostgreSQL, asks for sasl SCRAM-SHA-256") || a.Get("subject") != "CN=db.example.test" || a.Get("tls") != "yes" {
+	if !strings.HasPrefix(a.Summary, "PostgreSQL, asks for sasl SCRAM-SHA-256") || a.Get("subject") != "CN=db.example.test" || a.Get("tls") != "yes" || !strings.HasPrefix(a.Get("likely"), "PostgreSQL 11 or later") {
 		t.Errorf("%+v", a)
 	}
 }

@@ -1,11 +1,15 @@
 // Package radius asks a RADIUS server for its state, by Status-Server (RFC
-// 5997). A server is silent to clients that it does not know and to a wrong
-// secret, by design: silence says nothing about it.
+// 5997), and to turn a login away. A server is silent to clients that it does
+// not know and as a rule to a wrong secret, by design: silence says nothing
+// about it.
 package radius
 
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
+	"slices"
+	"time"
 
 	"github.com/portreporter/portreporter/internal/probe"
 	"github.com/portreporter/portreporter/internal/probe/internal/talk"
@@ -23,20 +27,40 @@ func (Prober) Ports() []probe.Port {
 	return []probe.Port{{Proto: probe.UDP, Port: 1812, Name: "radius"}, {Proto: probe.UDP, Port: 1813, Name: "radius-acct"}}
 }
 
-// Ask sends 52 bytes and gets some 20.
-func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe.Answer, error) {
+// rejects is how long a server may think about a login before it turns it away:
+// FreeRADIUS waits a second, against those who guess.
+const rejects = 1100 * time.Millisecond
+
+// Ask sends 52 bytes and gets some 20. Where logins are taken it also tries one,
+// of the user "portreporter" with a password that is nobody's: a server turns
+// that away, at least where it knows this host, without our secret, and where it
+// has no Status-Server, as Windows has none.
+func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe.Answer, error) {
+	c, err := d.UDP(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
 	var id [1]byte
 	_, _ = rand.Read(id[:]) // it never fails
 	secret := []byte(p.Secret)
-	q := request(id[0], secret)
-	b, err := talk.Ask(ctx, d, q, func(b []byte) bool {
-		_, err := parse(b, q, secret)
-		return err == nil
-	})
-	if err != nil {
-		return talk.Fail(p.Protocol(), b, err)
+	status, wait := request(id[0], secret), d.Wait()
+	questions := [][]byte{status}
+	if logins(t) {
+		login := loginRequest(id[0] ^ 1)
+		if _, err := c.Write(login); err != nil {
+			return nil, fmt.Errorf("%s: send: %w", p.Protocol(), err)
+		}
+		questions, wait = append(questions, login), max(wait, rejects)
 	}
-	got, err := parse(b, q, secret)
+	var got reply
+	b, err := talk.AskOn(ctx, c, wait, status, func(b []byte) bool {
+		return slices.ContainsFunc(questions, func(q []byte) bool {
+			r, err := parse(b, q, secret)
+			got = r
+			return err == nil
+		})
+	})
 	if err != nil {
 		return talk.Fail(p.Protocol(), b, err)
 	}
@@ -48,4 +72,10 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe
 		a.Summary += ", not signed with our secret"
 	}
 	return a, nil
+}
+
+// logins says whether the target's name, or else its port, is that of logins: a
+// stranger is not to be alarmed by one.
+func logins(t probe.Target) bool {
+	return t.Service == "radius" || t.Service != "radius-acct" && t.Port == 1812
 }

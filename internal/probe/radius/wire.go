@@ -13,8 +13,11 @@ import (
 
 // Codes and attributes of RFC 2865, RFC 2866, RFC 5997 and RFC 3579.
 const (
-	codeStatusServer = 12
+	codeAccessRequest = 1
+	codeStatusServer  = 12
 
+	attrUserName             = 1
+	attrUserPassword         = 2
 	attrReplyMessage         = 18
 	attrNASIdentifier        = 32
 	attrMessageAuthenticator = 80
@@ -38,6 +41,20 @@ func request(id byte, secret []byte) []byte {
 	return b
 }
 
+// loginRequest is an Access-Request (RFC 2865 section 4.1). It has no
+// Message-Authenticator, as one that is wrong would be met with silence, and a
+// password that hides nothing.
+func loginRequest(id byte) []byte {
+	const user = "portreporter"
+	b := append([]byte{codeAccessRequest, id, 0, 0}, make([]byte, 16)...)
+	_, _ = rand.Read(b[4:headSize]) // it never fails
+	b = append(append(b, attrUserName, byte(2+len(user))), user...)
+	b = append(append(b, attrUserPassword, 18), make([]byte, 16)...)
+	_, _ = rand.Read(b[len(b)-16:])
+	b[2], b[3] = byte(len(b)>>8), byte(len(b))
+	return b
+}
+
 // reply is what a server answers.
 type reply struct {
 	code     byte
@@ -52,7 +69,7 @@ func parse(b, request, secret []byte) (reply, error) {
 	id, n := r.U8(), int(r.U16())
 	authenticator := r.Take(16)
 	if r.Err() != nil || id != request[1] || n < headSize || n > min(len(b), maxSize) || codeName(p.code) == "" {
-		return reply{}, errors.New("no answer to a Status-Server")
+		return reply{}, errors.New("no answer to our questions")
 	}
 	r = octets.New(b[headSize:n])
 	for r.Len() > 0 {
@@ -79,7 +96,7 @@ func sign(b, request, secret []byte) []byte {
 	return h.Sum(nil)
 }
 
-// codeName names what may answer a Status-Server, "" anything else.
+// codeName names what may answer them, "" anything else.
 func codeName(c byte) string {
 	return map[byte]string{2: "Access-Accept", 3: "Access-Reject", 5: "Accounting-Response", 11: "Access-Challenge"}[c]
 }

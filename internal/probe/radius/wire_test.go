@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/portreporter/portreporter/internal/probe"
 )
 
 func TestRequest(t *testing.T) {
@@ -22,6 +24,16 @@ func TestRequest(t *testing.T) {
 	mac.Write(b)
 	if !bytes.Equal(got, mac.Sum(nil)) {
 		t.Error("signature")
+	}
+}
+
+func TestLoginRequest(t *testing.T) {
+	b := loginRequest(9)
+	if b[0] != codeAccessRequest || b[1] != 9 || int(b[2])<<8|int(b[3]) != len(b) || string(b[headSize:headSize+14]) != "\x01\x0eportreporter" {
+		t.Errorf("% x", b)
+	}
+	if !logins(probe.Target{Port: 1812}) || !logins(probe.Target{Port: 1645, Service: "radius"}) || logins(probe.Target{Port: 1812, Service: "radius-acct"}) || logins(probe.Target{Port: 40000}) {
+		t.Error("logins")
 	}
 }
 

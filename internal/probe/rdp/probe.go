@@ -43,6 +43,9 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 	case negResponse:
 		a.Add("selectedProtocol", protocol(got.value))
 		a.Add("flags", flagNames(got.flags)...)
+		if got.value == protocolSSL && got.flags == 1 {
+			a.Add("likely", "xrdp, which takes TLS where it is offered CredSSP, and has no other flag")
+		}
 	default:
 		a.Add("selectedProtocol", protocol(0))
 	}

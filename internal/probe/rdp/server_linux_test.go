@@ -15,7 +15,7 @@ import (
 func TestXrdp(t *testing.T) {
 	s := server.Start(t, "xrdp")
 	a := probetest.AskIn(t, s.NS, rdp.Prober{}, probe.TCP, netip.AddrPortFrom(s.Addr, 3389))
-	if !strings.HasPrefix(a.Summary, "RDP, TLS, TLS 1.") || a.Get("subject") != "CN=desk.example.test" {
+	if !strings.HasPrefix(a.Summary, "RDP, TLS, TLS 1.") || a.Get("subject") != "CN=desk.example.test" || !strings.HasPrefix(a.Get("likely"), "xrdp") {
 		t.Errorf("%+v", a)
 	}
 }

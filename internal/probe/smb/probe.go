@@ -118,6 +118,11 @@ func (n negotiated) describe(a *probe.Answer, speaks []string, old bool) {
 		a.Add("cipher", cipherName(n.cipher))
 	}
 	a.Add("serverGuid", guid(n.guid))
+	if name := spelled(n.guid); name != "" {
+		a.Add("serverName", name)
+		a.Add("likely", "Samba, whose identifier is its name")
+		a.Summary += ", " + name
+	}
 	a.Add("capabilities", capabilityNames(n.capabilities)...)
 	a.Add("maxSizes", fmt.Sprintf("transact %d, read %d, write %d", n.transact, n.read, n.writ))
 	if !n.system.IsZero() {

@@ -15,7 +15,7 @@ import (
 func TestSamba(t *testing.T) {
 	s := server.Start(t, "smbd")
 	a := probetest.AskIn(t, s.NS, smb.Prober{}, probe.TCP, netip.AddrPortFrom(s.Addr, 445))
-	if a.Summary != "SMB 3.1.1, signing optional" || a.Get("cipher") != "AES-128-GCM" {
+	if a.Summary != "SMB 3.1.1, signing optional, files" || a.Get("serverName") != "files" || !strings.HasPrefix(a.Get("likely"), "Samba") || a.Get("cipher") != "AES-128-GCM" {
 		t.Errorf("%+v", a)
 	}
 	for _, f := range a.Fields {

@@ -176,6 +176,21 @@ func capabilityNames(c uint32) (all []string) {
 	return all
 }
 
+// spelled is the name that an identifier spells, "" as a rule: Samba copies its
+// NetBIOS name there, with zeros behind it, where others have random bits.
+func spelled(g [16]byte) string {
+	name := bytes.TrimRight(g[:], "\x00")
+	if len(name) == 0 || len(name) == len(g) {
+		return ""
+	}
+	for _, c := range name {
+		if c <= ' ' || c >= 0x7f {
+			return ""
+		}
+	}
+	return string(name)
+}
+
 // guid words the server's identifier in Microsoft's mixed order.
 func guid(g [16]byte) string {
 	return fmt.Sprintf("%08x-%04x-%04x-%x-%x", binary.LittleEndian.Uint32(g[:]), binary.LittleEndian.Uint16(g[4:]), binary.LittleEndian.Uint16(g[6:]), g[8:10], g[10:])

@@ -119,3 +119,13 @@ func FuzzParseNegotiated(f *testing.F) {
 		}
 	})
 }
+
+func TestSpelled(t *testing.T) {
+	for g, want := range map[string]string{"files": "files", "dc1": "dc1", "": "", "0123456789abcdef": "", "a b": "", "\x01\x02": "", "caf\xc3\xa9": "", "a\x00b": ""} {
+		var id [16]byte
+		copy(id[:], g)
+		if got := spelled(id); got != want {
+			t.Errorf("%q spells %q", g, got)
+		}
+	}
+}

@@ -4,7 +4,7 @@
 //
 // Fields: "versions" are those that were answered, then the group's objects by
 // name ("sysDescr"), "error-status" of a version that refused, and "engineID",
-// "engineBoots", "engineTime". The community is in none of them, nor in an error.
+// whose "enterprise" made it, "engineBoots", "engineTime". The community is in none of them, nor in an error.
 package snmp
 
 import (

@@ -3,6 +3,7 @@ package snmp_test
 import (
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +19,7 @@ func TestServer(t *testing.T) {
 	addr := netip.AddrPortFrom(s.Addr, 161)
 	s.NS.Do(func() {
 		a := probetest.Ask(t, snmp.Prober{}, probe.UDP, addr)
-		if a.Get("sysName") != "switch7" || a.Get("sysLocation") != "row 4" || a.Get("engineID") == "" || !slices.Equal(a.Fields[0].Values, []string{"1", "2c", "3"}) {
+		if a.Get("sysName") != "switch7" || a.Get("sysLocation") != "row 4" || !strings.HasPrefix(a.Get("engineID"), "80001f88") || a.Get("enterprise") != "8072 net-snmp" || !slices.Equal(a.Fields[0].Values, []string{"1", "2c", "3"}) {
 			t.Errorf("%+v", a)
 		}
 	})

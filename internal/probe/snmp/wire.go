@@ -1,6 +1,8 @@
 package snmp
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -185,7 +187,7 @@ func parseEngine(parts []ber.Element, id int64) (engine, error) {
 	if err != nil {
 		return engine{}, err
 	}
-	g := engine{id: p[0].Value}
+	g := engine{id: bytes.Clone(p[0].Value)} // the datagram's memory is the next one's too
 	if g.boots, err = p[1].Int(); err != nil {
 		return engine{}, err
 	}
@@ -221,6 +223,9 @@ func (r *replies) answer(protocol string) *probe.Answer {
 	}
 	if r.engine != nil {
 		a.Add("engineID", fmt.Sprintf("%x", r.engine.id))
+		if who := enterprise(r.engine.id); who != "" {
+			a.Add("enterprise", who)
+		}
 		a.Add("engineBoots", strconv.FormatInt(r.engine.boots, 10))
 		a.Add("engineTime", strconv.FormatInt(r.engine.time, 10))
 	}
@@ -240,6 +245,20 @@ func (r *replies) gist(a *probe.Answer) string {
 		return "no system group"
 	}
 	return "SNMPv3 alone, engine " + a.Get("engineID")
+}
+
+// enterprise is whose agent it is, which SnmpEngineID begins with (RFC 3411
+// section 5): a number that IANA assigns, with the name of some.
+func enterprise(id []byte) string {
+	if len(id) < 4 {
+		return ""
+	}
+	n := binary.BigEndian.Uint32(id) &^ (1 << 31) // the bit says how the rest is made
+	name, ok := map[uint32]string{9: "Cisco", 11: "Hewlett-Packard", 311: "Microsoft", 2021: "UCD-SNMP", 2636: "Juniper", 8072: "net-snmp", 14988: "MikroTik"}[n]
+	if !ok {
+		return strconv.FormatUint(uint64(n), 10)
+	}
+	return fmt.Sprintf("%d %s", n, name)
 }
 
 // statusName is an error-status with its name (RFC 1157 section 4.1.1).

@@ -55,6 +55,7 @@ func TestAnswer(t *testing.T) {
 		{Name: "sysLocation", Values: []string{"ff00"}},
 		{Name: "sysServices", Values: []string{"72"}},
 		{Name: "engineID", Values: []string{"80001f88"}},
+		{Name: "enterprise", Values: []string{"8072 net-snmp"}},
 		{Name: "engineBoots", Values: []string{"3"}},
 		{Name: "engineTime", Values: []string{"500"}},
 	}}
