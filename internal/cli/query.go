@@ -82,7 +82,7 @@ are made with --many only: test what is yours, or what you have leave to test.`,
 	fs.BoolVar(&f.many, "many", false, "make more than 4096 tests")
 	fs.Var(&numberValue{&f.tries, 0, 10}, "tries", "how often a silent port is asked; 0: TCP three times, UDP once")
 	fs.Var(&numberValue{&f.sourcePort, 0, 65535}, "source-port", "source port; 0: any")
-	fs.Var(&numberValue{&f.rate, 0, 1_000_000}, "rate", "the most packets a second; 0: as the path allows")
+	fs.Var(&numberValue{&f.rate, 0, 1_000_000}, "rate", "the most tries, connections and datagrams of questions a second; 0: as the path allows")
 	fs.DurationVar(&f.wait, "wait", 0, "the longest wait for an answer; 0: as the path's times say")
 	fs.BoolVar(&f.json, "json", false, "print JSON Lines, as results come")
 	fs.BoolVar(&f.csv, "csv", false, "print CSV, as results come")

@@ -16,8 +16,12 @@ type dialer struct {
 	target Target
 	source uint16
 	wait   time.Duration
+	path   time.Duration // of it, the part that the way there and back takes
+	rate   *bucket       // what may be sent; nil: all
+	slots  chan struct{} // of the host: whoever asks at an unusual port holds one
 
 	mu    sync.Mutex
+	paid  int      // taken from rate and not used yet
 	first net.Conn // TCP: the scan's; given to whoever comes first
 	sent  time.Time
 	sends int
@@ -28,7 +32,7 @@ type dialer struct {
 }
 
 func newDialer(q *question, source uint16) *dialer {
-	return &dialer{target: q.result.Target, source: source, wait: q.wait, first: q.conn}
+	return &dialer{target: q.result.Target, source: source, wait: q.wait, path: q.path, rate: q.rate, slots: q.slots, first: q.conn}
 }
 
 // Wait implements Dialer.
@@ -62,6 +66,9 @@ func (d *dialer) TCP(ctx context.Context) (net.Conn, error) {
 	if c := d.scans(); c != nil {
 		return c, nil
 	}
+	d.mu.Lock()
+	d.spend()
+	d.mu.Unlock()
 	nd := net.Dialer{Timeout: d.wait + maxWait}
 	return nd.DialContext(ctx, "tcp", netip.AddrPortFrom(d.target.Addr, d.target.Port).String())
 }
@@ -92,6 +99,13 @@ func (d *dialer) UDP(ctx context.Context) (Datagrams, error) {
 		_ = u.SetDeadline(t) // a new socket takes one
 	}
 	return u, nil
+}
+
+// refused says whether ICMP errors are all that a UDP port said.
+func (d *dialer) refused() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.icmp != nil && d.heard == nil
 }
 
 // told takes what the Probers met into a result: by UDP it is the verdict.
@@ -213,8 +227,38 @@ func (c *datagrams) raw(f func(fd uintptr)) error {
 func (d *dialer) sending() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.spend()
 	d.sends++
 	d.sent = time.Now()
+}
+
+// pay waits until a question may begin, unless the scan has paid for its
+// connection. What a question sends beyond its first packet is owed: it is not
+// held up in its midst, but what comes after it is.
+func (d *dialer) pay(ctx context.Context) error {
+	d.mu.Lock()
+	free := d.first != nil || d.rate == nil
+	d.mu.Unlock()
+	if free {
+		return ctx.Err()
+	}
+	if err := d.rate.wait(ctx); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.paid++
+	return nil
+}
+
+// spend counts a connection or a datagram. The mutex is held.
+func (d *dialer) spend() {
+	switch {
+	case d.paid > 0:
+		d.paid--
+	case d.rate != nil:
+		d.rate.owe()
+	}
 }
 
 func (d *dialer) failed(err error) {

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -11,12 +10,8 @@ import (
 )
 
 const (
-	maxRaw     = 4 << 10                // of what a service said, kept
-	bannerWait = 500 * time.Millisecond // for a service that speaks first, at least
-	askedTime  = 4 * time.Second        // for one that name or port chose, beside the path's wait: banners may be slow
-	guessTime  = time.Second            // for those that may be, beside the path's wait
-	guessAll   = 8 * time.Second        // for all of them
-	guessWidth = 8                      // asked at once
+	maxRaw    = 4 << 10         // of what a service said, kept
+	askedTime = 4 * time.Second // for one that name or port chose, beside the path's wait: banners may be slow
 )
 
 // known are the Probers to ask at a target, the likeliest first: those whose
@@ -60,11 +55,12 @@ func layer(p Prober) int {
 func identify(ctx context.Context, d *dialer, q *question, all []Prober) Result {
 	defer d.close()
 	r := q.result
+	begun := time.Now()
 	var said []byte
 	for _, p := range q.probers {
 		var raw []byte
 		r.Asked = p.Protocol()
-		r.Answer, raw = ask(ctx, d, p, r.Target, askedTime)
+		r.Answer, raw = askTwice(ctx, d, p, r.Target)
 		if said == nil {
 			said = raw
 		}
@@ -72,14 +68,14 @@ func identify(ctx context.Context, d *dialer, q *question, all []Prober) Result 
 			break
 		}
 	}
-	if r.Answer == nil && q.guess && ctx.Err() == nil {
+	if r.Answer == nil && ctx.Err() == nil && q.guess() && !d.refused() {
 		rest := slices.DeleteFunc(slices.Clone(all), func(p Prober) bool {
 			return slices.ContainsFunc(q.probers, func(o Prober) bool { return o.Protocol() == p.Protocol() })
 		})
 		if r.Target.Proto == UDP {
-			r.Answer, said = guessUDP(ctx, d, r.Target, rest, said)
+			r.Answer = guessUDP(ctx, d, r.Target, rest)
 		} else {
-			r.Answer, said = guessTCP(ctx, d, r.Target, rest, said)
+			r.Answer, said = guessTCP(ctx, d, r.Target, rest, said, max(lastWord*d.wait-time.Since(begun), d.wait))
 		}
 	}
 	if r.Answer != nil {
@@ -96,221 +92,119 @@ func identify(ctx context.Context, d *dialer, q *question, all []Prober) Result 
 	return r
 }
 
+// client is who asks: a dialer, with its share of what may be sent.
+type client interface {
+	Dialer
+	pay(ctx context.Context) error
+}
+
 // ask has one Prober ask. Where nobody it understands answers, it returns what
-// came instead.
-func ask(ctx context.Context, d *dialer, p Prober, t Target, limit time.Duration) (*Answer, []byte) {
-	ctx, cancel := context.WithTimeout(ctx, limit+d.wait)
+// came instead, and why there was no more.
+func ask(ctx context.Context, d client, p Prober, t Target, limit time.Duration) (*Answer, []byte, error) {
+	if err := d.pay(ctx); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	a, err := p.Ask(ctx, d, t)
 	switch {
 	case err == nil:
-		return a, nil
+		return a, nil, nil
 	case a != nil && errors.Is(err, ErrProtocol):
-		return nil, a.Raw
+		return nil, a.Raw, err
 	}
-	return nil, nil
+	return nil, nil, err
 }
 
-// guessTCP finds out who answers at an unusual port: by what it says first, then
-// by asking TLS and HTTP, which most are, then all others.
-func guessTCP(ctx context.Context, d *dialer, t Target, all []Prober, said []byte) (*Answer, []byte) {
-	ctx, cancel := context.WithTimeout(ctx, guessAll)
-	defer cancel()
-	all = slices.DeleteFunc(all, func(p Prober) bool { return !speaks(p, TCP) })
-	unasked := said == nil
-	if unasked {
-		said = banner(ctx, d)
+// askTwice is ask for one whose protocol is expected. A service that speaks first
+// and closes instead, or says that it has too many clients, has not been offended:
+// it is asked once more after a pause, and no more than that.
+func askTwice(ctx context.Context, d *dialer, p Prober, t Target) (*Answer, []byte) {
+	a, said, err := ask(ctx, d, p, t, askedTime+d.wait)
+	turned := said == nil && ended(err) || later(said) || a != nil && later(a.Raw)
+	if t.Proto != TCP || !speaksFirst(p) || !turned {
+		return a, said
 	}
-	if said != nil {
-		for _, name := range greets(said) {
-			for _, p := range all {
-				if p.Protocol() != name {
-					continue
-				}
-				if a, _ := ask(ctx, d, p, t, askedTime); a != nil {
-					return a, nil
-				}
-			}
-		}
-		if unasked && greeting(said) { // nobody's that we know: it is not for us to talk
-			return nil, said
-		}
+	select {
+	case <-time.After(busyPause):
+	case <-ctx.Done():
+		return a, said
 	}
-	if printer(t.Port) {
-		return nil, said
+	if b, words, _ := ask(ctx, d, p, t, askedTime+d.wait); b != nil || a == nil && words != nil {
+		return b, words
 	}
-	web := func(p Prober) bool { return p.Protocol() == "http" || p.Protocol() == "tls" }
-	a, answered := askAll(ctx, d, t, slices.DeleteFunc(slices.Clone(all), func(p Prober) bool { return !web(p) }))
-	if a != nil {
-		inside := slices.DeleteFunc(slices.Clone(all), func(p Prober) bool { return carrier(p) != a.Protocol })
-		if b, _ := askAll(ctx, d, t, inside); b != nil {
-			return b, nil
-		}
-		return a, nil
-	}
-	if said == nil {
-		said = answered
-	}
-	// Whoever speaks first has not, and what is inside another is not either.
-	rest := slices.DeleteFunc(all, func(p Prober) bool { return web(p) || carrier(p) != "" || speaksFirst(p) })
-	complains := complaint(answered)
-	slices.SortStableFunc(rest, func(a, b Prober) int { return rank(complains, a) - rank(complains, b) })
-	for wave := range slices.Chunk(rest, guessWidth) {
-		if a, _ := askAll(ctx, d, t, wave); a != nil {
-			return a, nil
-		}
-	}
-	return nil, said
-}
-
-// carrier is the protocol that p's runs in: it need not be asked where that does
-// not answer. "" is none.
-func carrier(p Prober) string {
-	if c, ok := p.(interface{ Carrier() string }); ok {
-		return c.Carrier()
-	}
-	return ""
-}
-
-// complaint is the protocol whose words answered a question of HTTP, "" unknown.
-func complaint(b []byte) string {
-	switch {
-	case bytes.HasPrefix(b, []byte("-ERR")) || bytes.HasPrefix(b, []byte("-DENIED")):
-		return "redis"
-	case bytes.HasPrefix(b, []byte("ERROR\r\n")):
-		return "memcached"
-	case bytes.HasPrefix(b, []byte("SIP/2.0 ")):
-		return "sip"
-	}
-	return ""
-}
-
-// rank orders who is asked: the one that has complained, and last who answers at
-// others' ports too, as file servers take NetBIOS's sessions everywhere.
-func rank(complains string, p Prober) int {
-	switch p.Protocol() {
-	case complains:
-		return 0
-	case "netbios":
-		return 2
-	}
-	return 1
-}
-
-// guessUDP asks all, at once, as silence costs each its whole wait.
-func guessUDP(ctx context.Context, d *dialer, t Target, all []Prober, said []byte) (*Answer, []byte) {
-	all = slices.DeleteFunc(all, func(p Prober) bool { return !speaks(p, UDP) })
-	a, _ := askAll(ctx, d, t, all)
 	return a, said
+}
+
+// ended says whether an error is the peer's end of a connection, and not that
+// nothing came in time.
+func ended(err error) bool {
+	var timeout net.Error
+	return err != nil && !errors.Is(err, context.Canceled) && !(errors.As(err, &timeout) && timeout.Timeout())
+}
+
+// How a silent UDP port is recognised.
+const (
+	udpGap  = 30 * time.Millisecond  // from one question to the next
+	udpTime = 500 * time.Millisecond // for the answer, after that to a first datagram could have come
+)
+
+// guessUDP asks all questions that may be asked of strangers, evenly spaced, until
+// one is understood: silence costs each its whole wait.
+func guessUDP(ctx context.Context, d *dialer, t Target, all []Prober) (found *Answer) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	queue := strangersUDP(all)
+	answers := make(chan *Answer, len(queue))
+	tick := time.NewTicker(udpGap)
+	defer tick.Stop()
+	under := 0
+	for len(queue) > 0 || under > 0 { // each is waited for, so that no goroutine is left
+		next := tick.C
+		if len(queue) == 0 {
+			next = nil
+		}
+		select {
+		case a := <-answers:
+			under--
+			if found == nil && a != nil {
+				found, queue = a, nil
+				cancel()
+			}
+		case <-next: // when ctx is done, they end at once
+			p := queue[0]
+			queue = queue[1:]
+			under++
+			go func() {
+				a, _, _ := ask(ctx, d, p, t, d.wait+udpTime)
+				answers <- a
+			}()
+		}
+	}
+	return found
+}
+
+// strangersUDP are the Probers whose question may be asked at any port, the
+// likeliest first: none that could make a server say much more than we do (the
+// lists of SQL Server and of LDAP), that alarms it (a RADIUS packet of a client it
+// does not know), or that no server was ever seen to answer.
+func strangersUDP(all []Prober) []Prober {
+	order := []string{"dns", "snmp", "ntp", "stun", "quic", "sip", "coap", "tftp", "isakmp", "kerberos", "memcached", "mdns", "ssdp", "netbios", "l2tp"}
+	never := []string{"mssql", "ldap", "radius", "rpc", "wsp"}
+	place := func(p Prober) int {
+		if i := slices.Index(order, p.Protocol()); i >= 0 {
+			return i
+		}
+		return len(order)
+	}
+	ps := slices.DeleteFunc(slices.Clone(all), func(p Prober) bool { return !speaks(p, UDP) || slices.Contains(never, p.Protocol()) })
+	slices.SortStableFunc(ps, func(a, b Prober) int { return place(a) - place(b) })
+	return ps
 }
 
 func speaks(p Prober, proto Proto) bool {
 	return slices.ContainsFunc(p.Ports(), func(o Port) bool { return o.Proto == proto })
 }
-
-// askAll has several ask at once, and returns the answer of the first of them, in
-// their order, that understood, or what one of them heard instead. When one has
-// understood, the others have a moment more, and are then ended.
-func askAll(ctx context.Context, d *dialer, t Target, ps []Prober) (found *Answer, said []byte) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	type outcome struct {
-		place  int
-		answer *Answer
-		said   []byte
-	}
-	outcomes := make(chan outcome, len(ps))
-	for i, p := range ps {
-		go func() {
-			a, said := ask(ctx, d, p, t, guessTime)
-			outcomes <- outcome{i, a, said}
-		}()
-	}
-	best := len(ps)
-	for range ps { // each is waited for, so that no goroutine is left
-		o := <-outcomes
-		if o.answer != nil && best == len(ps) {
-			defer time.AfterFunc(d.wait/2, cancel).Stop()
-		}
-		if o.answer != nil && o.place < best {
-			found, best = o.answer, o.place
-		}
-		if said == nil {
-			said = o.said
-		}
-	}
-	return found, said
-}
-
-// banner is what the service says before it is asked; nil when it says nothing.
-func banner(ctx context.Context, d *dialer) []byte {
-	c, err := d.TCP(ctx)
-	if err != nil {
-		return nil
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
-	_ = c.SetReadDeadline(time.Now().Add(max(d.wait/2, bannerWait)))
-	return readSome(c)
-}
-
-func readSome(c net.Conn) []byte {
-	b := make([]byte, maxRaw)
-	n, _ := c.Read(b)
-	if n == 0 {
-		return nil
-	}
-	return b[:n]
-}
-
-// greets are the protocols that may begin with these bytes, the likeliest first.
-func greets(b []byte) []string {
-	for _, g := range []struct {
-		prefix    string
-		contains  string
-		protocols []string
-	}{
-		{"SSH-", "", []string{"ssh"}},
-		{"220", "FTP", []string{"ftp", "smtp"}},
-		{"220", "", []string{"smtp", "ftp"}},
-		{"+OK", "", []string{"pop3"}},
-		{"* OK", "", []string{"imap"}},
-		{"* PREAUTH", "", []string{"imap"}},
-		{"RFB ", "", []string{"vnc"}},
-		{"@RSYNCD:", "", []string{"rsync"}},
-		{"INFO {", "", []string{"nats"}},
-		{"HTTP/", "", []string{"http"}},
-		{"\x15\x03", "", []string{"tls"}},
-	} {
-		if bytes.HasPrefix(b, []byte(g.prefix)) && bytes.Contains(b, []byte(g.contains)) {
-			return g.protocols
-		}
-	}
-	// MySQL: length 3, sequence number 0, then protocol 10 or an error packet.
-	if len(b) > 5 && b[3] == 0 && (b[4] == 10 || b[4] == 0xff) && int(b[0])|int(b[1])<<8 >= 5 {
-		return []string{"mysql"}
-	}
-	return nil
-}
-
-// speaksFirst: such a service says what it is before it is asked (see greets).
-func speaksFirst(p Prober) bool {
-	return slices.Contains([]string{"ssh", "ftp", "smtp", "pop3", "imap", "vnc", "rsync", "nats", "mysql"}, p.Protocol())
-}
-
-// greeting says whether the bytes are words of a service that speaks first, not
-// an answer in a protocol's own octets to a question that was another's.
-func greeting(b []byte) bool {
-	for _, c := range b[:min(len(b), 16)] {
-		if c >= 0x7f || c < ' ' && c != '\r' && c != '\n' && c != '\t' {
-			return false
-		}
-	}
-	return true
-}
-
-// printer: such a port prints what it is sent (JetDirect, 9100 to 9107).
-func printer(port uint16) bool { return port >= 9100 && port <= 9107 }
 
 // firstLine is the first line of what was said.
 func firstLine(b []byte) string {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,12 +21,31 @@ type fake struct {
 	name  string
 	ports []Port
 	greet string // what its servers begin with
+	gauge *gauge // nil: not counted
+}
+
+// gauge counts who asks at once.
+type gauge struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (g *gauge) add(n int) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.now += n
+	g.most = max(g.most, g.now)
 }
 
 func (f fake) Protocol() string { return f.name }
 func (f fake) Ports() []Port    { return f.ports }
 
 func (f fake) Ask(ctx context.Context, d Dialer, t Target) (*Answer, error) {
+	f.gauge.add(1)
+	defer f.gauge.add(-1)
 	var c net.Conn
 	var err error
 	if t.Proto == UDP {

@@ -27,8 +27,6 @@ type path struct {
 	least  time.Duration // the shortest round trip
 	lanes  [2]lane       // TCP, UDP
 	active bool          // in scan.active
-
-	guessed int // silent UDP ports of which all that is likely was asked
 }
 
 func newPath(addr netip.Addr) *path {

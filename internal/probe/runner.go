@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"iter"
 	"net"
+	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -38,7 +40,7 @@ type Runner struct {
 	SlowLink bool          // waits twice as long by UDP
 	Patience time.Duration // for a host that limits its ICMP errors, which UDP verdicts rest on; 0: 30 s
 
-	Rate       int    // tries a second, all targets together; 0: 100,000
+	Rate       int    // tries, and connections and datagrams of questions, a second, all targets together; 0: 100,000
 	SourcePort uint16 // of every first question, and of the others while it is free; 0: any
 }
 
@@ -47,7 +49,9 @@ const (
 	defaultPatience = 30 * time.Second
 	maxAsking       = 128 // services asked at once
 
-	maxSilentGuesses = 32
+	// Of a silent UDP port all that is likely is asked in tests of so many UDP ports
+	// or fewer, of all hosts together, as each gets a dozen datagrams and two seconds.
+	fewPorts = 32
 )
 
 func (r *Runner) options() options {
@@ -98,6 +102,7 @@ type askers struct {
 
 	waiting fifo[*question]
 	asking  int // under way, told or not
+	slots   map[netip.Addr]chan struct{}
 
 	mu   sync.Mutex
 	told []Result // by those that are done
@@ -106,14 +111,17 @@ type askers struct {
 // question is a port whose service is to be asked.
 type question struct {
 	result  Result
-	probers []Prober // who ask, one after the other
-	guess   bool     // and then whoever may
-	conn    net.Conn // TCP: the one that the verdict rests on; nil: gone
+	probers []Prober    // who ask, one after the other
+	guess   func() bool // whether then whoever may is to ask
+	conn    net.Conn    // TCP: the one that the verdict rests on; nil: gone
 	wait    time.Duration
+	path    time.Duration // of wait, the way's
+	rate    *bucket
+	slots   chan struct{} // the host's
 }
 
 func newAskers(ctx context.Context, r *Runner, s *scan, each func(Result)) *askers {
-	a := &askers{runner: r, scan: s, each: each}
+	a := &askers{runner: r, scan: s, each: each, slots: map[netip.Addr]chan struct{}{}}
 	a.ctx, a.cancel = context.WithCancel(ctx)
 	return a
 }
@@ -140,41 +148,41 @@ func (a *askers) divert(t Target) bool {
 	if len(ps) == 0 {
 		return false
 	}
-	a.ask(&question{result: Result{Target: t, Start: a.scan.wire.now()}, probers: ps, wait: a.wait(t)})
+	a.ask(&question{result: Result{Target: t, Start: a.scan.wire.now()}, probers: ps, guess: a.mayGuess(t, ListeningOrFiltered)})
 	return true
 }
 
-// wait is how long a service's answer may take: a second to think, and the path.
-func (a *askers) wait(t Target) time.Duration {
-	w := time.Second
+// times finds how long a service's answer may take: a second to think, and the
+// path.
+func (a *askers) times(q *question) {
+	t := q.result.Target
 	if p := a.scan.paths[t.Addr]; p != nil {
-		w += min(p.srtt+4*p.rttvar, maxWait)
+		q.path = min(p.srtt+4*p.rttvar, maxWait)
 	}
+	q.wait = time.Second + q.path
 	if a.runner.Wait > 0 {
-		w = a.runner.Wait
+		q.wait = a.runner.Wait
 	}
 	if a.runner.SlowLink && t.Proto == UDP {
-		w *= 2
+		q.wait *= 2
 	}
-	return w
 }
 
 // found takes a verdict of the scan.
 func (a *askers) found(j *job, v Verdict, e Evidence, c sock) {
 	now := a.scan.wire.now()
 	q := &question{result: Result{Target: j.target, Verdict: v, Evidence: e, Start: j.start, Took: now.Sub(j.start)}}
-	if v == Listening || v == ListeningOrFiltered {
-		q.probers = known(a.runner.Probers, j.target)
-		q.guess = a.mayGuess(j, v)
+	may := v == Listening || v == ListeningOrFiltered
+	if may {
+		q.probers, q.guess = known(a.runner.Probers, j.target), a.mayGuess(j.target, v)
 	}
-	if len(q.probers) == 0 && !q.guess {
+	if len(q.probers) == 0 && !(may && q.guess()) {
 		if c != noSock {
 			a.scan.wire.drop(c)
 		}
 		a.each(q.result)
 		return
 	}
-	q.wait = a.wait(j.target)
 	if c != noSock && a.asking < maxAsking {
 		q.conn, _ = a.scan.wire.take(c) // it may have ended meanwhile: then another is made
 	} else if c != noSock {
@@ -183,22 +191,22 @@ func (a *askers) found(j *job, v Verdict, e Evidence, c sock) {
 	a.ask(q)
 }
 
-// mayGuess says whether all that is likely may be asked of a port. Of a host's
-// silent UDP ports only some are, as each gets many datagrams, and none that has
-// the name of another service, many of which are silent by nature (NetBIOS
-// datagrams, syslog).
-func (a *askers) mayGuess(j *job, v Verdict) bool {
-	if !a.runner.Guess || len(a.runner.Probers) == 0 {
-		return false
-	}
-	if v == ListeningOrFiltered {
-		if j.target.Service != "" {
+// mayGuess says when asked whether all that is likely may be asked of a port: of
+// silent UDP ports where they are few, and not where silence is the service's
+// nature.
+func (a *askers) mayGuess(t Target, v Verdict) func() bool {
+	return func() bool {
+		if !a.runner.Guess || len(a.runner.Probers) == 0 {
 			return false
 		}
-		j.path.guessed++
-		return j.path.guessed <= maxSilentGuesses
+		return v != ListeningOrFiltered || a.scan.datagrams.Load() <= fewPorts && !mute(t.Service)
 	}
-	return true
+}
+
+// mute says whether services of this name answer no stranger: log servers, NetBIOS
+// datagrams, DHCP (whose answers go to other ports).
+func mute(service string) bool {
+	return slices.Contains([]string{"syslog", "netbios-dgm", "discard", "bootps", "bootpc"}, service)
 }
 
 // ask has a question asked, now or when another is done.
@@ -208,6 +216,8 @@ func (a *askers) ask(q *question) {
 		return
 	}
 	a.asking++
+	a.times(q)
+	q.rate, q.slots = a.scan.rate, a.slotsOf(q.result.Target.Addr)
 	a.group.Go(func() {
 		d := newDialer(q, a.runner.SourcePort)
 		r := identify(a.ctx, d, q, a.runner.Probers)
@@ -216,6 +226,16 @@ func (a *askers) ask(q *question) {
 		a.mu.Unlock()
 		a.scan.wire.wake()
 	})
+}
+
+// slotsOf are a host's slots.
+func (a *askers) slotsOf(host netip.Addr) chan struct{} {
+	s := a.slots[host]
+	if s == nil {
+		s = make(chan struct{}, hostWidth)
+		a.slots[host] = s
+	}
+	return s
 }
 
 // pending tells the results that are there, and whether more are to come.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync/atomic"
 	"time"
 )
 
@@ -59,15 +60,16 @@ type scan struct {
 	backlog func() int                          // targets diverted and not yet done
 	found   func(*job, Verdict, Evidence, sock) // owns the socket
 
-	paths   map[netip.Addr]*path
-	active  []*path
-	turn    int // of active, who is served next
-	udp     map[netip.AddrPort]*job
-	held    int  // jobs that wait for their first try
-	ended   bool // no more targets
-	sockets int
-	rate    bucket
-	stuck   time.Time // no socket is to be had before
+	paths     map[netip.Addr]*path
+	active    []*path
+	turn      int // of active, who is served next
+	udp       map[netip.AddrPort]*job
+	datagrams atomic.Int64 // UDP targets so far
+	held      int          // jobs that wait for their first try
+	ended     bool         // no more targets
+	sockets   int
+	rate      *bucket
+	stuck     time.Time // no socket is to be had before
 }
 
 func newScan(w wire, opt options) *scan {
@@ -103,6 +105,9 @@ func (s *scan) take() {
 		if !ok {
 			s.ended = true
 			return
+		}
+		if t.Proto == UDP {
+			s.datagrams.Add(1)
 		}
 		if s.divert(t) {
 			continue
