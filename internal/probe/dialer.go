@@ -42,7 +42,7 @@ func (d *dialer) Wait() time.Duration { return d.wait }
 func (d *dialer) Beside(port uint16) Dialer {
 	t := d.target
 	t.Port = port
-	return &dialer{target: t, wait: d.wait}
+	return &dialer{target: t, wait: d.wait, path: d.path, rate: d.rate}
 }
 
 // close closes the scan's connection, if nobody wanted it.

@@ -323,7 +323,7 @@ func TestBeside(t *testing.T) {
 		{closed, silent, "", "LISTENING or FILTERED 1"},
 		{closed, serveUDP(t, "fake"), "", "LISTENING 1"},
 	} {
-		p := neighbourly{fake{"fake", []Port{{UDP, tt.port, ""}}, ""}, tt.beside, make(chan string, 1)}
+		p := neighbourly{fake{name: "fake", ports: []Port{{UDP, tt.port, ""}}}, tt.beside, make(chan string, 1)}
 		r := Runner{Probers: []Prober{p}, Wait: 100 * time.Millisecond, SourcePort: closedUDP(t)}
 		var got string
 		err := r.Run(t.Context(), slices.Values([]Target{{Addr: loopback4(), Proto: UDP, Port: tt.port}}), func(r Result) {
