@@ -191,7 +191,8 @@ int held(struct bpf_iter__task_file *ctx)
 			return 0;
 		struct tsock *s = list_only ? NULL : bpf_sk_storage_get(&tsocks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (s && !s->state) {
-			s->o = o; s->lport = sk->__sk_common.skc_num; s->rport = bpf_ntohs(sk->__sk_common.skc_dport);
+			s->o = o; s->netns = r.netns;
+			s->lport = sk->__sk_common.skc_num; s->rport = bpf_ntohs(sk->__sk_common.skc_dport);
 			s->state = seed_state(r.state);
 		}
 		if (s) {

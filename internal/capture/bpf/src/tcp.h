@@ -82,6 +82,7 @@ static __always_inline void tcp_begins(struct sock *sk, int new)
 	}
 	s->birth = bpf_ktime_get_boot_ns();
 	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0;
+	s->netns = sk->__sk_common.skc_net.net->ns.inum; /* its children inherit it: accept would walk to it */
 	s->state = new == TCP_LISTEN ? S_LISTEN : S_CONNECTING;
 	if (new == TCP_LISTEN && is_subflow(sk))
 		s->state |= S_MPTCP; /* its children inherit the mark */
