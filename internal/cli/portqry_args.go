@@ -154,7 +154,15 @@ func findPortqryOption(name string) (portqryOption, error) {
 	for i, o := range all {
 		names[i] = o.name
 	}
-	return portqryOption{}, portqryErrorf("unknown option %q%s", "-"+name, didYouMean(name, "-", names))
+	// Every short word is one letter from another: that is no hint.
+	hint := ""
+	if len(name) > 2 {
+		hint = didYouMean(name, "-", names)
+	}
+	if hint == "" {
+		hint = "; usage: portqry -n NAME [options], and portqry -? lists them"
+	}
+	return portqryOption{}, portqryErrorf("unknown option %q%s", "-"+name, hint)
 }
 
 // optionValue takes an option's value. A community may hold spaces, and then

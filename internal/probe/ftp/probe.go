@@ -31,7 +31,7 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 		return nil, err
 	}
 	defer c.Close()
-	s := session{say: func(line string) error { return c.Send([]byte(line + "\r\n")) }, next: c.Line}
+	s := session{say: func(line string) error { return c.Send([]byte(line + "\r\n")) }, next: c.Line, home: t.Port == 21 || t.Service == "ftp"}
 	a, err := s.run()
 	if err != nil {
 		return c.Fail(p.Protocol(), err)
@@ -44,6 +44,7 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 type session struct {
 	say  func(line string) error
 	next func() (string, error)
+	home bool // the port is the protocol's, by name or number: a greeting is enough
 }
 
 func (s session) run() (*probe.Answer, error) {
@@ -58,7 +59,9 @@ func (s session) run() (*probe.Answer, error) {
 	a.Add("greeting", greeting.Lines...)
 	if greeting.Code == ready {
 		// SMTP greets alike: a server that goes silent after it has to have said so.
-		if err := s.ask(a); a.Get("anonymous") == "" && (err == errNotFTP || !strings.Contains(strings.ToUpper(a.Summary), "FTP")) {
+		err := s.ask(a)
+		said := strings.Contains(strings.ToUpper(a.Summary), "FTP") || s.home && reply.Gone(err)
+		if a.Get("anonymous") == "" && (err == errNotFTP || !said) {
 			return nil, err
 		}
 	}

@@ -39,6 +39,7 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 		name: literal(c.LocalAddr()),
 		say:  func(line string) error { return c.Send([]byte(line + "\r\n")) },
 		next: c.Line,
+		home: t.Port == 25 || t.Port == 587 || t.Service == "smtp" || t.Service == "submission",
 	}
 	a, err := s.run()
 	if err != nil {
@@ -67,6 +68,7 @@ type session struct {
 	name string // whom the server hears of
 	say  func(line string) error
 	next func() (string, error)
+	home bool // the port is the protocol's, by name or number: a greeting is enough
 }
 
 func (s session) run() (*probe.Answer, error) {
@@ -90,7 +92,8 @@ func (s session) run() (*probe.Answer, error) {
 		err = fmt.Errorf("code %d for HELO", hello.Code)
 	}
 	// FTP greets alike: a server that goes silent after it has to have said so.
-	if err != nil && !strings.Contains(strings.ToUpper(a.Summary), "SMTP") {
+	said := strings.Contains(strings.ToUpper(a.Summary), "SMTP") || s.home && reply.Gone(err)
+	if err != nil && !said {
 		return nil, err
 	}
 	if err == nil && hello.Code == done {

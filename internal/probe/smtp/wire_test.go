@@ -1,7 +1,6 @@
 package smtp
 
 import (
-	"io"
 	"net"
 	"strings"
 	"testing"
@@ -9,23 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/portreporter/portreporter/internal/probe"
+	"github.com/portreporter/portreporter/internal/probe/internal/probetest"
 )
 
 // play is a session with a server that says these lines, whatever it hears.
 func play(lines ...string) (s session, heard *[]string) {
-	heard = new([]string)
-	return session{
-		name: "[192.0.2.1]",
-		say:  func(l string) error { *heard = append(*heard, l); return nil },
-		next: func() (string, error) {
-			if len(lines) == 0 {
-				return "", io.EOF
-			}
-			l := lines[0]
-			lines = lines[1:]
-			return l, nil
-		},
-	}, heard
+	say, next, heard := probetest.Play(lines...)
+	return session{name: "[192.0.2.1]", say: say, next: next}, heard
 }
 
 func TestRun(t *testing.T) {
@@ -95,4 +84,24 @@ func FuzzRun(f *testing.F) {
 			t.Errorf("said %q", *heard)
 		}
 	})
+}
+
+// TestHome: at SMTP's own port a greeting is enough, whatever it says, unless the
+// server then turns out to speak something else.
+func TestHome(t *testing.T) {
+	for text, want := range map[string]string{
+		"220 ready":                   "ready",
+		"220 ready|500 what|500 what": "",
+		"220 ready|hello":             "",
+	} {
+		s, _ := play(strings.Split(text, "|")...)
+		s.home = true
+		got := ""
+		if a, err := s.run(); err == nil {
+			got = a.Summary
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
 }

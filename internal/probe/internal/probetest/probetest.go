@@ -5,6 +5,7 @@ package probetest
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"testing"
@@ -199,6 +200,22 @@ func ServeUDP(t testing.TB, f func([]byte) [][]byte) netip.AddrPort {
 		}
 	}()
 	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// Play is a peer of a conversation by lines: it says these, whatever it hears, and
+// leaves.
+func Play(lines ...string) (say func(string) error, next func() (string, error), heard *[]string) {
+	heard = new([]string)
+	say = func(l string) error { *heard = append(*heard, l); return nil }
+	next = func() (string, error) {
+		if len(lines) == 0 {
+			return "", io.EOF
+		}
+		l := lines[0]
+		lines = lines[1:]
+		return l, nil
+	}
+	return say, next, heard
 }
 
 // Strangers holds p to its promise on peers of other protocols: an error that

@@ -3,7 +3,10 @@
 package reply
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 )
 
@@ -71,4 +74,11 @@ func (r Reply) Text() (text []string) {
 		}
 	}
 	return text
+}
+
+// Gone says whether an error of Read or of its next is the peer's end or silence,
+// and not something else that it said.
+func Gone(err error) bool {
+	var network net.Error
+	return errors.Is(err, io.EOF) || errors.As(err, &network)
 }

@@ -1,7 +1,10 @@
 package reply
 
 import (
+	"errors"
+	"fmt"
 	"io"
+	"net"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,4 +75,15 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("%q has not the lines of %+v", in, r)
 		}
 	})
+}
+
+func TestGone(t *testing.T) {
+	_, empty := Read(func() (string, error) { return "", fmt.Errorf("read: %w", io.EOF) })
+	_, reset := Read(func() (string, error) { return "", &net.OpError{Op: "read", Err: errors.New("reset")} })
+	_, other := Read(func() (string, error) { return "hello", nil })
+	for err, want := range map[error]bool{empty: true, reset: true, other: false} {
+		if Gone(err) != want {
+			t.Errorf("%v: %v", err, !want)
+		}
+	}
 }
