@@ -111,8 +111,8 @@ func guessTCP(ctx context.Context, d *dialer, t Target, all []Prober, said []byt
 // carries them, in the order in which they do.
 func likely(all []Prober) []Prober {
 	order := []string{"http", "tls",
-		"dns", "rdp", "modbus", "stun", "mssql", "sip", // mute to strangers
-		"redis", "postgresql", "mongodb", "memcached", "mqtt", "amqp", "ldap", "smb", "kafka", "kerberos", "rpc"}
+		"redis", "dns", "rdp", "modbus", "stun", "mssql", "sip", // mute to strangers
+		"postgresql", "mongodb", "memcached", "mqtt", "amqp", "ldap", "smb", "kafka", "kerberos", "rpc"}
 	place := func(p Prober) int {
 		switch i := slices.Index(order, p.Protocol()); {
 		case outranked(p.Protocol()) != "" && i < 0:

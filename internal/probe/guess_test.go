@@ -291,7 +291,7 @@ func TestLikely(t *testing.T) {
 		}
 		return names
 	}
-	if diff := cmp.Diff("http tls dns redis postgresql mongodb memcached amqp smb kafka other udp zz netbios ", names(likely(many(nil)))); diff != "" {
+	if diff := cmp.Diff("http tls redis dns postgresql mongodb memcached amqp smb kafka other udp zz netbios ", names(likely(many(nil)))); diff != "" {
 		t.Error(diff)
 	}
 	ps := append(many(nil), fake{name: "ldap", ports: []Port{{UDP, 1, "ldap"}}}, fake{name: "stun", ports: []Port{{UDP, 1, "stun"}}})
