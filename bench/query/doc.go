@@ -11,7 +11,9 @@
 //     are open, 2 silent and 3 rejected;
 //   - Far: the same over a link with a round trip of 50 ms;
 //   - Dropped: 10,000 TCP ports of which a firewall drops all but 11;
-//   - Limited: 2,000 UDP ports of a host that sends 1,000 ICMP errors a second.
+//   - Limited: 2,000 UDP ports of a host that sends 1,000 ICMP errors a second;
+//   - Domain: the group Domains and Trusts at a Samba domain controller (Debian:
+//     samba-ad-dc), the whole command, without nmap, and whether all answered.
 //
 // nmap's output is shown to who measures and read by nothing.
 package query

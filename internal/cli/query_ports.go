@@ -63,8 +63,10 @@ func portProtos(before, after string) ([]probe.Proto, error) {
 }
 
 func portRange(name string, lookup func(string) (uint16, bool)) (from, to uint16, err error) {
-	if p, ok := lookup(name); ok && name != "" {
-		return p, p, nil
+	if strings.Trim(name, "0123456789-") != "" { // a number has no need of the services file, which is read anew for each
+		if p, ok := lookup(name); ok {
+			return p, p, nil
+		}
 	}
 	first, last, isRange := strings.Cut(name, "-")
 	a, err := portNumber(first)

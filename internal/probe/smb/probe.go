@@ -7,7 +7,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/portreporter/portreporter/internal/probe"
@@ -31,14 +33,14 @@ func (Prober) Ports() []probe.Port {
 func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe.Answer, error) {
 	a := &probe.Answer{Protocol: p.Protocol()}
 	n, seen, err := offer(ctx, d, dialects()...)
-	old := speaks1(ctx, d)
 	switch {
 	case err == nil:
-		n.describe(a, append([]string{dialectName(n.dialect)}, others(ctx, d, n.dialect)...), old)
+		speaks, old := others(ctx, d, n.dialect)
+		n.describe(a, append([]string{dialectName(n.dialect)}, speaks...), old)
 		if over(ctx) {
 			a.Add("incomplete", "no time to ask for every dialect")
 		}
-	case old:
+	case speaks1(ctx, d):
 		a.Add("dialects", "SMB 1")
 		a.Summary = "SMB 1 alone"
 	default:
@@ -79,17 +81,27 @@ func exchange(ctx context.Context, d probe.Dialer, question []byte) (answer, see
 	return answer, c.Seen(), err
 }
 
-// others are the dialects below best that the server takes as well.
-func others(ctx context.Context, d probe.Dialer, best uint16) (names []string) {
-	for _, dialect := range dialects() {
-		if dialect >= best {
-			continue
-		}
-		if n, _, err := offer(ctx, d, dialect); err == nil && n.dialect == dialect {
+// others are the dialects below best that the server takes as well, and whether
+// it takes SMB 1. All are asked at once: a server may start a process for each
+// connection, which takes it longer than its answer.
+func others(ctx context.Context, d probe.Dialer, best uint16) (names []string, old bool) {
+	below := slices.DeleteFunc(dialects(), func(dialect uint16) bool { return dialect >= best })
+	takes := make([]bool, len(below))
+	var group sync.WaitGroup
+	group.Go(func() { old = speaks1(ctx, d) })
+	for i, dialect := range below {
+		group.Go(func() {
+			n, _, err := offer(ctx, d, dialect)
+			takes[i] = err == nil && n.dialect == dialect
+		})
+	}
+	group.Wait()
+	for i, dialect := range below {
+		if takes[i] {
 			names = append(names, dialectName(dialect))
 		}
 	}
-	return names
+	return names, old
 }
 
 // speaks1 asks for SMB 1. Servers that speak nothing else hang up on the
