@@ -62,6 +62,7 @@ func Probers() []probe.Prober {
 		kerberos.Prober{},
 		l2tp.Prober{},
 		ldap.Prober{},
+		ldap.Secure{},
 		mdns.Prober{},
 		memcached.Prober{},
 		modbus.Prober{},

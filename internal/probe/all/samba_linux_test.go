@@ -31,7 +31,7 @@ func TestDomainController(t *testing.T) {
 	}{
 		{"ldap", ldap.Prober{}, probe.TCP, 389, map[string]string{"dnsHostName": "dc1.ad.example.test", "defaultNamingContext": "DC=ad,DC=example,DC=test", "isGlobalCatalogReady": "TRUE"}},
 		{"gc", ldap.Prober{}, probe.TCP, 3268, map[string]string{"dnsHostName": "dc1.ad.example.test"}},
-		{"ldaps", ldap.Prober{}, probe.TCP, 636, map[string]string{"dnsHostName": "dc1.ad.example.test", "protocol": "TLS 1."}},
+		{"ldaps", ldap.Secure{}, probe.TCP, 636, map[string]string{"dnsHostName": "dc1.ad.example.test", "protocol": "TLS 1."}},
 		{"gc over tls", ldap.Prober{}, probe.TCP, 3269, map[string]string{"dnsHostName": "dc1.ad.example.test", "protocol": "TLS 1."}},
 		{"ldap over udp", ldap.Prober{}, probe.UDP, 389, map[string]string{"dnsHostName": "dc1.ad.example.test", "DnsForestName": "ad.example.test", "NetbiosDomainName": "EXAMPLE", "DcSiteName": "Default-First-Site-Name", "Flags": "PDC"}},
 		{"kerberos", kerberos.Prober{}, probe.TCP, 88, map[string]string{"error": "6 KDC_ERR_C_PRINCIPAL_UNKNOWN", "text": "No client in request"}},

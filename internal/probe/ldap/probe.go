@@ -35,10 +35,28 @@ func (Prober) Ports() []probe.Port {
 	return []probe.Port{
 		{Proto: probe.TCP, Port: 389, Name: "ldap"},
 		{Proto: probe.UDP, Port: 389, Name: "ldap"},
-		{Proto: probe.TCP, Port: 636, Name: "ldaps"},
 		{Proto: probe.TCP, Port: 3268, Name: "msft-gc"},
-		{Proto: probe.TCP, Port: 3269, Name: "msft-gc-ssl"},
 	}
+}
+
+// Secure asks for LDAP inside TLS, wherever it is.
+type Secure struct{}
+
+// Protocol is "ldaps"; the answers are LDAP's.
+func (Secure) Protocol() string { return "ldaps" }
+
+// Ports are those of directories inside TLS.
+func (Secure) Ports() []probe.Port {
+	return []probe.Port{{Proto: probe.TCP, Port: 636, Name: "ldaps"}, {Proto: probe.TCP, Port: 3269, Name: "msft-gc-ssl"}}
+}
+
+// Carrier is the protocol that it need not be asked without.
+func (Secure) Carrier() string { return "tls" }
+
+// Ask is Prober's, inside TLS.
+func (Secure) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe.Answer, error) {
+	t.Service = "ldaps"
+	return Prober{}.Ask(ctx, d, t)
 }
 
 // Ask searches the root DSE: inside TLS when the target's service, or else its
