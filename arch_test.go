@@ -25,6 +25,8 @@ func mayImport() map[string][]string {
 
 		"internal/probe/...": {"internal/probe", "internal/probe/internal/..."},
 		"internal/probe/all": {"internal/probe/..."},
+		// A session of NetBIOS carries SMB.
+		"internal/probe/netbios": {"internal/probe", "internal/probe/internal/...", "internal/probe/smb"},
 
 		"internal/proc":        pipeline,
 		"internal/prlog":       pipeline,

@@ -186,11 +186,11 @@ func guessUDP(ctx context.Context, d *dialer, t Target, all []Prober) (found *An
 
 // strangersUDP are the Probers whose question may be asked at any port, the
 // likeliest first: none that could make a server say much more than we do (the
-// lists of SQL Server and of LDAP), that alarms it (a RADIUS packet of a client it
+// list of LDAP), that alarms it (a RADIUS packet of a client it
 // does not know), or that no server was ever seen to answer.
 func strangersUDP(all []Prober) []Prober {
-	order := []string{"dns", "snmp", "ntp", "stun", "quic", "sip", "coap", "tftp", "isakmp", "kerberos", "memcached", "mdns", "ssdp", "netbios", "l2tp"}
-	never := []string{"mssql", "ldap", "radius", "rpc", "wsp"}
+	order := []string{"dns", "snmp", "ntp", "stun", "quic", "sip", "coap", "tftp", "isakmp", "kerberos", "memcached", "mdns", "ssdp", "netbios", "l2tp", "mssql"}
+	never := []string{"ldap", "radius", "rpc", "wsp"}
 	place := func(p Prober) int {
 		if i := slices.Index(order, p.Protocol()); i >= 0 {
 			return i

@@ -5,7 +5,8 @@
 // Fields of the name service are "names", such as "DC1 <20> unique, file
 // server", and "MAC address", lower case with colons, of zeros where the server
 // keeps it to itself. Those of the session service are "session" ("accepted",
-// "refused: ...", "go to 192.0.2.1:139"). Those of a domain controller are named
+// "refused: ...", "go to 192.0.2.1:139"), and in a session what the file server
+// says of SMB, named as package smb does. Those of a domain controller are named
 // as in MS-ADTS section 6.3.1.9 ("DnsHostName", "DcSiteName", "Flags").
 package netbios
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/portreporter/portreporter/internal/probe"
 	"github.com/portreporter/portreporter/internal/probe/internal/talk"
+	"github.com/portreporter/portreporter/internal/probe/smb"
 )
 
 // Prober asks for NetBIOS's names and sessions.
@@ -46,6 +48,12 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 	}
 	a := &probe.Answer{Protocol: p.Protocol(), Summary: "session " + s}
 	a.Add("session", s)
+	if s == accepted {
+		words := a.Summary
+		if smb.Describe(c, a) == nil {
+			a.Summary = words + ", " + a.Summary
+		}
+	}
 	return a, nil
 }
 

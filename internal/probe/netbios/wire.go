@@ -163,12 +163,14 @@ func sessionReply(head []byte) (int, error) {
 	return size, nil
 }
 
+const accepted = "accepted"
+
 // sessionWords puts a reply in words.
 func sessionWords(typ byte, body []byte) string {
 	r := octets.New(body)
 	switch typ {
 	case sessionAccepted:
-		return "accepted"
+		return accepted
 	case sessionRetarget:
 		a, _ := netip.AddrFromSlice(r.Take(4))
 		return "go to " + netip.AddrPortFrom(a, r.U16()).String()

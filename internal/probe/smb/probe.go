@@ -37,7 +37,7 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe
 	case err == nil:
 		speaks, old := others(ctx, d, n.dialect)
 		n.describe(a, append([]string{dialectName(n.dialect)}, speaks...), old)
-		if over(ctx) {
+		if late(ctx) {
 			a.Add("incomplete", "no time to ask for every dialect")
 		}
 	case speaks1(ctx, d):
@@ -49,8 +49,8 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, _ probe.Target) (*probe
 	return a, nil
 }
 
-// over tells whether the time is up: connections notice that before ctx does.
-func over(ctx context.Context) bool {
+// late tells whether the time is up: connections notice that before ctx does.
+func late(ctx context.Context) bool {
 	end, ok := ctx.Deadline()
 	return ctx.Err() != nil || ok && !time.Now().Before(end)
 }
@@ -74,11 +74,30 @@ func exchange(ctx context.Context, d probe.Dialer, question []byte) (answer, see
 		return nil, nil, err
 	}
 	defer c.Close()
+	answer, err = over(c, question)
+	return answer, c.Seen(), err
+}
+
+func over(c *talk.Conn, question []byte) (answer []byte, err error) {
 	if err := c.Send(question); err != nil {
-		return nil, c.Seen(), err
+		return nil, err
 	}
 	_, answer, err = c.Framed(4, func(head []byte) (int, error) { return int(binary.BigEndian.Uint32(head)), nil })
-	return answer, c.Seen(), err
+	return answer, err
+}
+
+// Describe adds to a what the server at the other end of a NetBIOS session says:
+// the best of its dialects, and what Ask tells beside them.
+func Describe(c *talk.Conn, a *probe.Answer) error {
+	b, err := over(c, negotiateRequest(dialects()...))
+	if err != nil {
+		return err
+	}
+	n, err := parseNegotiated(b)
+	if err == nil {
+		n.describe(a, []string{dialectName(n.dialect)}, false)
+	}
+	return err
 }
 
 // others are the dialects below best that the server takes as well, and whether
