@@ -13,7 +13,9 @@
 //   - Dropped: 10,000 TCP ports of which a firewall drops all but 11;
 //   - Limited: 2,000 UDP ports of a host that sends 1,000 ICMP errors a second;
 //   - Domain: the group Domains and Trusts at a Samba domain controller (Debian:
-//     samba-ad-dc), the whole command, without nmap, and whether all answered.
+//     samba-ad-dc), the whole command, without nmap, and whether all answered;
+//   - Everything: that controller and some thirty servers more, all at once, the
+//     same way.
 //
 // nmap's output is shown to who measures and read by nothing.
 package query
