@@ -230,9 +230,9 @@ func TestGuessCancel(t *testing.T) {
 	testutil.NoLeaks(t)
 	for _, after := range []int32{1, 3} {
 		ctx, cancel := context.WithCancel(t.Context())
-		var s *counted
-		s = serveCounted(t, func(c net.Conn, n int) {
-			if s.all.Load() >= after {
+		var connections atomic.Int32
+		s := serveCounted(t, func(c net.Conn, n int) {
+			if connections.Add(1) >= after {
 				cancel()
 			}
 			_, _ = io.Copy(io.Discard, c)
