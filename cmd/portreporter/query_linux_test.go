@@ -4,9 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/portreporter/portreporter/internal/testutil"
 	"github.com/portreporter/portreporter/internal/testutil/server"
@@ -33,6 +37,71 @@ func decodeTested(t *testing.T, out []byte) (all []tested) {
 		default:
 			t.Fatalf("%v in %s", err, out)
 		}
+	}
+}
+
+// TestQueryLocal: what a recorder knows to be open is held against what answers,
+// behind a firewall that drops one port, another that leads elsewhere, as those of
+// containers are published, and with a service at the port of another.
+func TestQueryLocal(t *testing.T) {
+	ns := testutil.NewNetNS(t)
+	ns.Veth()
+	nft := exec.Command(testutil.Program(t, "nft"), "-f", "-")
+	nft.Stdin = strings.NewReader(fmt.Sprintf(`table ip f {
+chain in { type filter hook input priority 0
+ip daddr %[1]s tcp dport 7001 drop
+}
+chain out { type nat hook output priority -100
+tcp dport 7002 redirect to :7001
+}
+}
+`, testutil.Veth4[0].Addr()))
+	if out, err := ns.Output(nft); err != nil {
+		t.Fatalf("nft: %v\n%s", err, out)
+	}
+	serve := func(port int, greeting string) {
+		ns.Do(func() {
+			l, err := net.Listen("tcp4", fmt.Sprintf(":%d", port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					_, _ = io.WriteString(c, greeting)
+					_ = c.SetReadDeadline(time.Now().Add(time.Second))
+					_, _ = io.Copy(io.Discard, c)
+					c.Close()
+				}
+			}()
+		})
+	}
+	serve(7001, "a service of its own\r\n")
+	serve(443, "SSH-2.0-OpenSSH_9.2p1\r\n")
+	r := startRecorder(t)
+	out, err := ns.Output(exec.Command(r.bin, "query", "--local", "--json", "--dir", r.dir, "--control-path", r.control))
+	if err != nil {
+		t.Fatalf("query --local: %v\n%s", err, out)
+	}
+	own, got := testutil.Veth4[0].Addr().String(), map[string]string{}
+	for _, x := range decodeTested(t, out) {
+		if x.Proto == "tcp" && (x.IP == own || x.IP == "127.0.0.1") {
+			what, _, _ := strings.Cut(x.Mismatch, ":")
+			got[fmt.Sprintf("%s %d %v", x.IP, x.Port, x.Process != nil)] = x.Verdict + " " + what
+		}
+	}
+	const unknown = "listening nobody here is known to have it open"
+	want := map[string]string{
+		"127.0.0.1 7001 true": "listening ", own + " 7001 true": "filtered open, but not reachable from here",
+		"127.0.0.1 7002 false": unknown, own + " 7002 false": unknown,
+		"127.0.0.1 443 true": "listening it speaks ssh, not http", own + " 443 true": "listening it speaks ssh, not http",
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got\n%s", d)
 	}
 }
 

@@ -142,16 +142,16 @@ func (s *scanner) held(offset int64) (*heldSockets, error) {
 	if err != nil || len(h.unmet) == 0 || s.seedIter == nil {
 		return h, err
 	}
-	for ns := range h.unmet {
+	for ns, of := range h.unmet {
 		// Another namespace may be closed to us; its old MPTCP sockets then stay without a cookie.
-		_ = inNetNS(ns, func() error { return s.lines(s.seedIter, 1, func([]byte) bool { return true }) })
+		_ = inNetNS(ns, of, func() error { return s.lines(s.seedIter, 1, func([]byte) bool { return true }) })
 	}
 	return s.files(offset)
 }
 
 // files is one pass over all processes' files.
 func (s *scanner) files(offset int64) (*heldSockets, error) {
-	h := &heldSockets{byCookie: map[uint64]*activity.Socket{}, byInode: map[uint64]*activity.Socket{}, unmet: map[netNS]struct{}{}}
+	h := &heldSockets{byCookie: map[uint64]*activity.Socket{}, byInode: map[uint64]*activity.Socket{}, unmet: map[uint32]heldFile{}}
 	err := s.lines(s.heldIter, int(unsafe.Sizeof(recorderRecHeld{})), func(b []byte) bool {
 		r, err := record[recorderRecHeld](b)
 		if err != nil {
@@ -176,7 +176,7 @@ type heldSockets struct {
 	holders  []activity.ProcessKey // room for the first holder of each socket of the last slab
 	byCookie map[uint64]*activity.Socket
 	byInode  map[uint64]*activity.Socket // those without a cookie
-	unmet    map[netNS]struct{}          // their network namespaces, each with a process that is in it
+	unmet    map[uint32]heldFile         // the network namespaces of those that no hook has met, each with one of them
 }
 
 func (h *heldSockets) add(r *recorderRecHeld, offset int64) {
@@ -190,7 +190,7 @@ func (h *heldSockets) add(r *recorderRecHeld, offset int64) {
 		return
 	}
 	if r.Flags&heldUnmet != 0 {
-		h.unmet[netNS{r.Netns, r.Tgid}] = struct{}{}
+		h.unmet[r.Netns] = heldFile{r.Tgid, r.Fd}
 	}
 	last := len(h.slabs) - 1
 	if last < 0 || len(h.slabs[last]) == slabSize {

@@ -173,12 +173,14 @@ func (s *Source) findPort(e *activity.Event) (found bool) {
 // Sockets yields every socket open now in all network namespaces, with its
 // holders; asOf is the CLOCK_BOOTTIME ns at which the scan began. Sockets that
 // nobody holds (accept queues, connections that outlive their process) come
-// after, with no holders.
+// after, with no holders. Multipath TCP sockets of before in a network namespace
+// that is closed to us have no cookie, by which all else is told apart, and are
+// left out.
 func (s *Source) Sockets(yield func(*activity.Socket) bool) (asOf uint64, err error) {
 	s.setClock()
 	asOf = bootNow()
 	held, err := s.scan.held(s.dec.offset)
-	if err != nil || !held.each(yield) {
+	if err != nil || !held.each(func(k *activity.Socket) bool { return k.Cookie == 0 || yield(k) }) {
 		return asOf, err
 	}
 	for _, proto := range []activity.Proto{activity.TCP, activity.UDP} {

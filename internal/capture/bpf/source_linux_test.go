@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,6 +155,46 @@ func TestSocketsFromBefore(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// MPTCP listeners from before in a namespace that their process is not in itself
+// are found, each.
+func TestSocketsOfAnotherNamespace(t *testing.T) {
+	testutil.Root(t, "entering a network namespace")
+	var want []string
+	testutil.NewNetNS(t).Do(func() {
+		for range 3 {
+			l, err := net.Listen("tcp", "127.0.0.1:0") // an MPTCP socket, as Go makes them
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { l.Close() })
+			want = append(want, l.Addr().String())
+		}
+	})
+	slices.Sort(want)
+	s := open(t, Config{})
+	for _, c := range []struct {
+		how     string
+		sockets func(func(*activity.Socket) bool) (uint64, error)
+	}{{"Sockets", s.Sockets}, {"Live", s.Live}} {
+		var got []string
+		if _, err := c.sockets(func(k *activity.Socket) bool {
+			if k.Owner.PID == uint32(os.Getpid()) && k.State == activity.StateListen {
+				if k.Cookie == 0 {
+					t.Errorf("%s: %v has no cookie", c.how, k.Local)
+				}
+				got = append(got, k.Local.String())
+			}
+			return true
+		}); err != nil {
+			t.Fatalf("%s: %v", c.how, err)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", c.how, got, want)
+		}
+	}
 }
 
 // A recorder takes over from one that ran before it: what that one's hooks have
