@@ -129,6 +129,13 @@ type recorderRecHeld struct {
 	Comm       [16]int8
 }
 
+type recorderRecHeldBit uint32
+
+const (
+	recorderRecHeldBitHELD_MPTCP recorderRecHeldBit = 1
+	recorderRecHeldBitHELD_UNMET recorderRecHeldBit = 2
+)
+
 type recorderRecLive struct {
 	_          structs.HostLayout
 	Cookie     uint64
@@ -269,62 +276,63 @@ type recorderUsock struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	recorderMapCounts         = "counts"
-	recorderMapFlows          = "flows"
-	recorderMapRing           = "ring"
-	recorderMapScratch        = "scratch"
-	recorderMapSeen           = "seen"
-	recorderMapSubflows       = "subflows"
-	recorderMapTsocks         = "tsocks"
-	recorderMapUsocks         = "usocks"
-	recorderProgCgBind4       = "cg_bind4"
-	recorderProgCgBind6       = "cg_bind6"
-	recorderProgCgConnect4    = "cg_connect4"
-	recorderProgCgConnect6    = "cg_connect6"
-	recorderProgCgPeer4       = "cg_peer4"
-	recorderProgCgPeer6       = "cg_peer6"
-	recorderProgCgPostBind4   = "cg_post_bind4"
-	recorderProgCgPostBind6   = "cg_post_bind6"
-	recorderProgCgRecvmsg4    = "cg_recvmsg4"
-	recorderProgCgRecvmsg6    = "cg_recvmsg6"
-	recorderProgCgRelease     = "cg_release"
-	recorderProgCgSendmsg4    = "cg_sendmsg4"
-	recorderProgCgSendmsg6    = "cg_sendmsg6"
-	recorderProgDestroy       = "destroy"
-	recorderProgFeUdpRecv     = "fe_udp_recv"
-	recorderProgFxAccept2     = "fx_accept2"
-	recorderProgFxAccept4     = "fx_accept4"
-	recorderProgFxBind4       = "fx_bind4"
-	recorderProgFxBind6       = "fx_bind6"
-	recorderProgFxConnect     = "fx_connect"
-	recorderProgFxListen      = "fx_listen"
-	recorderProgFxUdp6Send    = "fx_udp6_send"
-	recorderProgFxUdpSend     = "fx_udp_send"
-	recorderProgHeld          = "held"
-	recorderProgKnock         = "knock"
-	recorderProgLiveTcp       = "live_tcp"
-	recorderProgLiveUdp       = "live_udp"
-	recorderProgProcessExit   = "process_exit"
-	recorderProgSeedTcp       = "seed_tcp"
-	recorderProgSetState      = "set_state"
-	recorderProgSetState2     = "set_state2"
-	recorderProgSockRecv      = "sock_recv"
-	recorderProgSockSend      = "sock_send"
-	recorderVarIdleNs         = "idle_ns"
-	recorderVarIoHooks        = "io_hooks"
-	recorderVarListOnly       = "list_only"
-	recorderVarRingBytes      = "ring_bytes"
-	recorderVarTrampolines    = "trampolines"
-	recorderVarUdpTrampolines = "udp_trampolines"
-	recorderVarUnusedRec      = "unused_rec"
-	recorderVarUnusedRecBit   = "unused_rec_bit"
-	recorderVarUnusedRecCount = "unused_rec_count"
-	recorderVarUnusedRecEnd   = "unused_rec_end"
-	recorderVarUnusedRecHeld  = "unused_rec_held"
-	recorderVarUnusedRecLive  = "unused_rec_live"
-	recorderVarUnusedRecProc  = "unused_rec_proc"
-	recorderVarUnusedRecType  = "unused_rec_type"
-	recorderVarWakeBytes      = "wake_bytes"
+	recorderMapCounts           = "counts"
+	recorderMapFlows            = "flows"
+	recorderMapRing             = "ring"
+	recorderMapScratch          = "scratch"
+	recorderMapSeen             = "seen"
+	recorderMapSubflows         = "subflows"
+	recorderMapTsocks           = "tsocks"
+	recorderMapUsocks           = "usocks"
+	recorderProgCgBind4         = "cg_bind4"
+	recorderProgCgBind6         = "cg_bind6"
+	recorderProgCgConnect4      = "cg_connect4"
+	recorderProgCgConnect6      = "cg_connect6"
+	recorderProgCgPeer4         = "cg_peer4"
+	recorderProgCgPeer6         = "cg_peer6"
+	recorderProgCgPostBind4     = "cg_post_bind4"
+	recorderProgCgPostBind6     = "cg_post_bind6"
+	recorderProgCgRecvmsg4      = "cg_recvmsg4"
+	recorderProgCgRecvmsg6      = "cg_recvmsg6"
+	recorderProgCgRelease       = "cg_release"
+	recorderProgCgSendmsg4      = "cg_sendmsg4"
+	recorderProgCgSendmsg6      = "cg_sendmsg6"
+	recorderProgDestroy         = "destroy"
+	recorderProgFeUdpRecv       = "fe_udp_recv"
+	recorderProgFxAccept2       = "fx_accept2"
+	recorderProgFxAccept4       = "fx_accept4"
+	recorderProgFxBind4         = "fx_bind4"
+	recorderProgFxBind6         = "fx_bind6"
+	recorderProgFxConnect       = "fx_connect"
+	recorderProgFxListen        = "fx_listen"
+	recorderProgFxUdp6Send      = "fx_udp6_send"
+	recorderProgFxUdpSend       = "fx_udp_send"
+	recorderProgHeld            = "held"
+	recorderProgKnock           = "knock"
+	recorderProgLiveTcp         = "live_tcp"
+	recorderProgLiveUdp         = "live_udp"
+	recorderProgProcessExit     = "process_exit"
+	recorderProgSeedTcp         = "seed_tcp"
+	recorderProgSetState        = "set_state"
+	recorderProgSetState2       = "set_state2"
+	recorderProgSockRecv        = "sock_recv"
+	recorderProgSockSend        = "sock_send"
+	recorderVarIdleNs           = "idle_ns"
+	recorderVarIoHooks          = "io_hooks"
+	recorderVarListOnly         = "list_only"
+	recorderVarRingBytes        = "ring_bytes"
+	recorderVarTrampolines      = "trampolines"
+	recorderVarUdpTrampolines   = "udp_trampolines"
+	recorderVarUnusedRec        = "unused_rec"
+	recorderVarUnusedRecBit     = "unused_rec_bit"
+	recorderVarUnusedRecCount   = "unused_rec_count"
+	recorderVarUnusedRecEnd     = "unused_rec_end"
+	recorderVarUnusedRecHeld    = "unused_rec_held"
+	recorderVarUnusedRecHeldBit = "unused_rec_held_bit"
+	recorderVarUnusedRecLive    = "unused_rec_live"
+	recorderVarUnusedRecProc    = "unused_rec_proc"
+	recorderVarUnusedRecType    = "unused_rec_type"
+	recorderVarWakeBytes        = "wake_bytes"
 )
 
 // loadRecorder returns the embedded CollectionSpec for recorder.
@@ -422,21 +430,22 @@ type recorderMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type recorderVariableSpecs struct {
-	IdleNs         *ebpf.VariableSpec `ebpf:"idle_ns"`
-	IoHooks        *ebpf.VariableSpec `ebpf:"io_hooks"`
-	ListOnly       *ebpf.VariableSpec `ebpf:"list_only"`
-	RingBytes      *ebpf.VariableSpec `ebpf:"ring_bytes"`
-	Trampolines    *ebpf.VariableSpec `ebpf:"trampolines"`
-	UdpTrampolines *ebpf.VariableSpec `ebpf:"udp_trampolines"`
-	UnusedRec      *ebpf.VariableSpec `ebpf:"unused_rec"`
-	UnusedRecBit   *ebpf.VariableSpec `ebpf:"unused_rec_bit"`
-	UnusedRecCount *ebpf.VariableSpec `ebpf:"unused_rec_count"`
-	UnusedRecEnd   *ebpf.VariableSpec `ebpf:"unused_rec_end"`
-	UnusedRecHeld  *ebpf.VariableSpec `ebpf:"unused_rec_held"`
-	UnusedRecLive  *ebpf.VariableSpec `ebpf:"unused_rec_live"`
-	UnusedRecProc  *ebpf.VariableSpec `ebpf:"unused_rec_proc"`
-	UnusedRecType  *ebpf.VariableSpec `ebpf:"unused_rec_type"`
-	WakeBytes      *ebpf.VariableSpec `ebpf:"wake_bytes"`
+	IdleNs           *ebpf.VariableSpec `ebpf:"idle_ns"`
+	IoHooks          *ebpf.VariableSpec `ebpf:"io_hooks"`
+	ListOnly         *ebpf.VariableSpec `ebpf:"list_only"`
+	RingBytes        *ebpf.VariableSpec `ebpf:"ring_bytes"`
+	Trampolines      *ebpf.VariableSpec `ebpf:"trampolines"`
+	UdpTrampolines   *ebpf.VariableSpec `ebpf:"udp_trampolines"`
+	UnusedRec        *ebpf.VariableSpec `ebpf:"unused_rec"`
+	UnusedRecBit     *ebpf.VariableSpec `ebpf:"unused_rec_bit"`
+	UnusedRecCount   *ebpf.VariableSpec `ebpf:"unused_rec_count"`
+	UnusedRecEnd     *ebpf.VariableSpec `ebpf:"unused_rec_end"`
+	UnusedRecHeld    *ebpf.VariableSpec `ebpf:"unused_rec_held"`
+	UnusedRecHeldBit *ebpf.VariableSpec `ebpf:"unused_rec_held_bit"`
+	UnusedRecLive    *ebpf.VariableSpec `ebpf:"unused_rec_live"`
+	UnusedRecProc    *ebpf.VariableSpec `ebpf:"unused_rec_proc"`
+	UnusedRecType    *ebpf.VariableSpec `ebpf:"unused_rec_type"`
+	WakeBytes        *ebpf.VariableSpec `ebpf:"wake_bytes"`
 }
 
 // recorderObjects contains all objects after they have been loaded into the kernel.
@@ -486,21 +495,22 @@ func (m *recorderMaps) Close() error {
 //
 // It can be passed to loadRecorderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type recorderVariables struct {
-	IdleNs         *ebpf.Variable `ebpf:"idle_ns"`
-	IoHooks        *ebpf.Variable `ebpf:"io_hooks"`
-	ListOnly       *ebpf.Variable `ebpf:"list_only"`
-	RingBytes      *ebpf.Variable `ebpf:"ring_bytes"`
-	Trampolines    *ebpf.Variable `ebpf:"trampolines"`
-	UdpTrampolines *ebpf.Variable `ebpf:"udp_trampolines"`
-	UnusedRec      *ebpf.Variable `ebpf:"unused_rec"`
-	UnusedRecBit   *ebpf.Variable `ebpf:"unused_rec_bit"`
-	UnusedRecCount *ebpf.Variable `ebpf:"unused_rec_count"`
-	UnusedRecEnd   *ebpf.Variable `ebpf:"unused_rec_end"`
-	UnusedRecHeld  *ebpf.Variable `ebpf:"unused_rec_held"`
-	UnusedRecLive  *ebpf.Variable `ebpf:"unused_rec_live"`
-	UnusedRecProc  *ebpf.Variable `ebpf:"unused_rec_proc"`
-	UnusedRecType  *ebpf.Variable `ebpf:"unused_rec_type"`
-	WakeBytes      *ebpf.Variable `ebpf:"wake_bytes"`
+	IdleNs           *ebpf.Variable `ebpf:"idle_ns"`
+	IoHooks          *ebpf.Variable `ebpf:"io_hooks"`
+	ListOnly         *ebpf.Variable `ebpf:"list_only"`
+	RingBytes        *ebpf.Variable `ebpf:"ring_bytes"`
+	Trampolines      *ebpf.Variable `ebpf:"trampolines"`
+	UdpTrampolines   *ebpf.Variable `ebpf:"udp_trampolines"`
+	UnusedRec        *ebpf.Variable `ebpf:"unused_rec"`
+	UnusedRecBit     *ebpf.Variable `ebpf:"unused_rec_bit"`
+	UnusedRecCount   *ebpf.Variable `ebpf:"unused_rec_count"`
+	UnusedRecEnd     *ebpf.Variable `ebpf:"unused_rec_end"`
+	UnusedRecHeld    *ebpf.Variable `ebpf:"unused_rec_held"`
+	UnusedRecHeldBit *ebpf.Variable `ebpf:"unused_rec_held_bit"`
+	UnusedRecLive    *ebpf.Variable `ebpf:"unused_rec_live"`
+	UnusedRecProc    *ebpf.Variable `ebpf:"unused_rec_proc"`
+	UnusedRecType    *ebpf.Variable `ebpf:"unused_rec_type"`
+	WakeBytes        *ebpf.Variable `ebpf:"wake_bytes"`
 }
 
 // recorderPrograms contains all programs after they have been loaded into the kernel.

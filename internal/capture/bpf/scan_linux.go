@@ -163,9 +163,6 @@ func (s *scanner) files(offset int64) (*heldSockets, error) {
 	return h, err
 }
 
-// heldUnmet is HELD_UNMET of src/record.h.
-const heldUnmet = 1
-
 // slabSize is how many sockets are allocated together: growing one list of
 // 50,000 would copy each of them twenty times over.
 const slabSize = 512
@@ -189,7 +186,7 @@ func (h *heldSockets) add(r *recorderRecHeld, offset int64) {
 		k.Holders = addHolder(k.Holders, holder)
 		return
 	}
-	if r.Flags&heldUnmet != 0 {
+	if r.Flags&uint8(recorderRecHeldBitHELD_UNMET) != 0 {
 		h.unmet[r.Netns] = heldFile{r.Tgid, r.Fd}
 	}
 	last := len(h.slabs) - 1
@@ -231,7 +228,7 @@ func addHolder(hs []activity.ProcessKey, k activity.ProcessKey) []activity.Proce
 func fillHeld(k *activity.Socket, r *recorderRecHeld, holders []activity.ProcessKey, offset int64) {
 	*k = activity.Socket{
 		Cookie: r.Cookie, Proto: activity.Proto(r.Proto), NetNS: r.Netns, Inode: r.Inode, UID: r.Uid, Tier: activity.TierEBPF,
-		State: state(r.Proto, r.State), MPTCP: r.Flags != 0, Backlog: r.Backlog, Role: activity.RoleHolder,
+		State: state(r.Proto, r.State), MPTCP: r.Flags&uint8(recorderRecHeldBitHELD_MPTCP) != 0, Backlog: r.Backlog, Role: activity.RoleHolder,
 		Owner: holders[0], Holders: holders,
 	}
 	if r.Owner != 0 {

@@ -77,32 +77,15 @@ func (c *controller) start(t *testing.T) probetest.Dialer {
 		}
 		return [][]byte{statusReply(q, "\x00\x15\x5d\x01\xc6\x1e", c.names...)}
 	})
-	l, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	done := make(chan struct{})
-	t.Cleanup(func() { l.Close(); <-done })
-	go func() {
-		defer close(done)
-		b := make([]byte, 4<<10)
-		for {
-			n, from, err := l.ReadFromUDPAddrPort(b)
-			if err != nil {
-				return
-			}
-			called, slot := asked(t, b[:n])
-			c.met <- called
-			to := from
-			if n > 0 {
-				to = netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[4:8])), binary.BigEndian.Uint16(b[8:]))
-			}
-			for _, r := range c.says(called, slot, bytes.Clone(b[:n])) {
-				_, _ = l.WriteToUDPAddrPort(r, to)
-			}
+	at := probetest.ServeUDPTo(t, func(q []byte, from netip.AddrPort) ([][]byte, netip.AddrPort) {
+		called, slot := asked(t, q)
+		c.met <- called
+		if len(q) > 0 { // a controller answers to where the datagram says that it is from
+			from = netip.AddrPortFrom(netip.AddrFrom4([4]byte(q[4:8])), binary.BigEndian.Uint16(q[8:]))
 		}
-	}()
-	return probetest.Dialer{Addr: l.LocalAddr().(*net.UDPAddr).AddrPort(), Timeout: 100 * time.Millisecond, Others: map[uint16]netip.AddrPort{137: status}}
+		return c.says(called, slot, q), from
+	})
+	return probetest.Dialer{Addr: at, Timeout: 100 * time.Millisecond, Others: map[uint16]netip.AddrPort{137: status}}
 }
 
 func ask(t *testing.T, d probetest.Dialer, service string) (*probe.Answer, error) {

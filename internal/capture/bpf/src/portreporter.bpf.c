@@ -28,6 +28,7 @@ const struct rec_live *unused_rec_live __attribute__((unused));
 const enum rec_type unused_rec_type __attribute__((unused));
 const enum rec_count unused_rec_count __attribute__((unused));
 const enum rec_bit unused_rec_bit __attribute__((unused));
+const enum rec_held_bit unused_rec_held_bit __attribute__((unused));
 
 static __always_inline int used(struct sock *sk, int ret, int flags, int rx)
 {
@@ -166,7 +167,7 @@ int held(struct bpf_iter__task_file *ctx)
 		if (!first)
 			return 0;
 		__u64 key = (__u64)first;
-		r.flags = FLAG_MPTCP >> 8; r.proto = IPPROTO_TCP;
+		r.flags = HELD_MPTCP; r.proto = IPPROTO_TCP;
 		r.state = BPF_CORE_READ(first, __sk_common.skc_state);
 		r.cookie = BPF_CORE_READ(first, __sk_common.skc_cookie.counter);
 		r.backlog = BPF_CORE_READ(first, sk_ack_backlog);

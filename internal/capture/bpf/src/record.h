@@ -73,13 +73,17 @@ struct rec_proc {            /* variable: data = exe components leaf first, NUL 
 	__u8 data[2 * PATH_BYTES + ARG_BYTES];
 };
 
-#define HELD_UNMET 1 /* an MPTCP socket whose subflow no hook of ours knows: seed_tcp is to be run */
+/* Flags of a line of the file-table scan. */
+enum rec_held_bit {
+	HELD_MPTCP = 1 << 0,
+	HELD_UNMET = 1 << 1, /* an MPTCP socket whose subflow no hook of ours knows: seed_tcp is to be run */
+};
 
 /* One line of the file-table scan: a process that holds a socket. */
 struct rec_held {
 	__u64 cookie, start, inode, birth;
 	__u32 tgid, uid, netns, fd;
-	__u8 family, proto, state, flags; /* proto 6 or 17; flags FLAG_MPTCP >> 8, HELD_UNMET */
+	__u8 family, proto, state, flags; /* proto 6 or 17; flags HELD_... */
 	__u16 lport, rport;
 	__u32 backlog, owner;    /* owner: tgid that the hooks know, 0 none */
 	__u64 owner_start;

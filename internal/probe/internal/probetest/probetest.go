@@ -180,6 +180,12 @@ func Serve(t testing.TB, f func(net.Conn)) netip.AddrPort {
 // until the test ends.
 func ServeUDP(t testing.TB, f func([]byte) [][]byte) netip.AddrPort {
 	t.Helper()
+	return ServeUDPTo(t, func(q []byte, from netip.AddrPort) ([][]byte, netip.AddrPort) { return f(q), from })
+}
+
+// ServeUDPTo is ServeUDP that answers to where f says, given who asked.
+func ServeUDPTo(t testing.TB, f func(q []byte, from netip.AddrPort) (answers [][]byte, to netip.AddrPort)) netip.AddrPort {
+	t.Helper()
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
@@ -194,8 +200,9 @@ func ServeUDP(t testing.TB, f func([]byte) [][]byte) netip.AddrPort {
 			if err != nil {
 				return
 			}
-			for _, b := range f(append([]byte{}, buf[:n]...)) {
-				_, _ = c.WriteToUDPAddrPort(b, from)
+			answers, to := f(append([]byte{}, buf[:n]...), from)
+			for _, b := range answers {
+				_, _ = c.WriteToUDPAddrPort(b, to)
 			}
 		}
 	}()
