@@ -39,7 +39,7 @@ func TestDomainController(t *testing.T) {
 		{"kpasswd", kerberos.Prober{}, probe.TCP, 464, map[string]string{"error": "2", "realm": "AD.EXAMPLE.TEST", "service": "kadmin/changepw"}},
 		{"kpasswd over udp", kerberos.Prober{}, probe.UDP, 464, map[string]string{"error": "2", "realm": "AD.EXAMPLE.TEST", "service": "kadmin/changepw"}},
 		{"adapter status", netbios.Prober{}, probe.UDP, 137, map[string]string{"names": ""}},
-		{"session", netbios.Prober{}, probe.TCP, 139, map[string]string{"session": "accepted"}},
+		{"session", netbios.Prober{}, probe.TCP, 139, map[string]string{"session": "accepted", "dialects": "SMB 3.1.1", "serverName": "dc1", "likely": "Samba"}},
 		{"dns", dns.Prober{Name: "ad.example.test"}, probe.UDP, 53, map[string]string{"rcode": "NOERROR", "flags": "AA"}},
 		{"dns, the root", dns.Prober{}, probe.UDP, 53, map[string]string{"question": "localhost"}},
 		{"dns over tcp", dns.Prober{Name: "ad.example.test"}, probe.TCP, 53, map[string]string{"rcode": "NOERROR", "answers": "ad.example.test"}},
