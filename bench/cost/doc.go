@@ -5,6 +5,8 @@
 //	go run ./bench/cost                        nine rounds of the two TCP loads
 //	go run ./bench/cost -load "udp 50000"      another load; may be repeated
 //	go run ./bench/cost -variants none,record  without tcplife
+//	go run ./bench/cost -variants none,record,other -other '/opt/before record --dir {dir}/record --control-path {dir}/control'
+//	                                           a change beside what was before
 //
 // Each load runs in a network namespace of its own, client and server pinned to
 // a processor each, so the recorder competes with both. Told are ratios of each

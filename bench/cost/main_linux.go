@@ -21,6 +21,7 @@ type options struct {
 	portreporter string
 	portgen      string
 	record       string
+	other        string
 	ready        string
 	tcplife      string
 }
@@ -34,10 +35,11 @@ func main() {
 	var o options
 	flag.IntVar(&o.rounds, "rounds", 9, "how often each variant runs each load")
 	flag.Var(&o.loads, "load", "the generator's arguments (default bare TCP connections, and with 64 bytes each way)")
-	flag.StringVar(&o.variants, "variants", "none,record,tcplife", "what to compare; none must be among them")
+	flag.StringVar(&o.variants, "variants", "none,record,tcplife", "what to compare, of none, record, other and tcplife; none must be among them")
 	flag.StringVar(&o.portreporter, "portreporter", "", "the program (default: built from this tree)")
 	flag.StringVar(&o.portgen, "portgen", "", "the generator (default: built from this tree)")
 	flag.StringVar(&o.record, "record", "{portreporter} record --dir {dir}/record --control-path {dir}/control", "the recorder's command line")
+	flag.StringVar(&o.other, "other", "", "another recorder's command line, the variant other: to compare a change with what was before")
 	flag.StringVar(&o.ready, "ready", "recording", "what the recorder's standard error says when it is ready")
 	flag.StringVar(&o.tcplife, "tcplife", "tcplife", "libbpf-tools' tcplife")
 	flag.Parse()
@@ -125,7 +127,9 @@ func (o *options) starting(variant, dir string) (*run.Starting, error) {
 	case "none":
 		return nil, nil
 	case "record":
-		return &run.Starting{Args: run.Expand(o.record, map[string]string{"portreporter": o.portreporter, "dir": dir}), Ready: o.ready}, nil
+		return o.recorder(o.record, dir), nil
+	case "other":
+		return o.recorder(o.other, dir), nil
 	case "tcplife":
 		// It wants tracefs, which a machine need not have mounted; and it does
 		// not say when it is ready.
@@ -133,5 +137,9 @@ func (o *options) starting(variant, dir string) (*run.Starting, error) {
 		return &run.Starting{Args: []string{"sh", "-c", script}, Settle: 2 * time.Second,
 			Attr: &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}}, nil
 	}
-	return nil, fmt.Errorf("unknown variant %q: want none, record or tcplife", variant)
+	return nil, fmt.Errorf("unknown variant %q: want none, record, other or tcplife", variant)
+}
+
+func (o *options) recorder(command, dir string) *run.Starting {
+	return &run.Starting{Args: run.Expand(command, map[string]string{"portreporter": o.portreporter, "dir": dir}), Ready: o.ready}
 }

@@ -110,6 +110,7 @@ type recording struct {
 func record(ctx context.Context, cfg Config, stderr io.Writer, print func(*activity.Event), n *svc.Notifier) error {
 	debug.SetGCPercent(heapGC)
 	debug.SetMemoryLimit(heapGoal)
+	easeTimers()
 	r, err := newRecording(cfg, stderr, print, n)
 	if err != nil {
 		return err

@@ -40,7 +40,6 @@ func hooks() []hook {
 	k := func(kinds ...activity.Kind) []activity.Kind { return kinds }
 	return []hook{
 		{"set_state", always, k(activity.KindListen, activity.KindUnlisten, activity.KindConnect, activity.KindConnectFailed, activity.KindClose)},
-		{"set_state2", always, nil},
 		{"destroy", always, nil},
 		{"process_exit", always, nil},
 		{"sock_send", always, nil},
@@ -201,7 +200,7 @@ func (l *loaded) setConstants(cfg Config) error {
 		}
 		return 0
 	}
-	wake := uint32(64 << 10)
+	wake := uint32(256 << 10)
 	if max := uint32(cfg.RingBytes / 4); wake > max {
 		wake = max
 	}

@@ -314,7 +314,6 @@ const (
 	recorderProgProcessExit     = "process_exit"
 	recorderProgSeedTcp         = "seed_tcp"
 	recorderProgSetState        = "set_state"
-	recorderProgSetState2       = "set_state2"
 	recorderProgSockRecv        = "sock_recv"
 	recorderProgSockSend        = "sock_send"
 	recorderVarIdleNs           = "idle_ns"
@@ -407,7 +406,6 @@ type recorderProgramSpecs struct {
 	ProcessExit *ebpf.ProgramSpec `ebpf:"process_exit"`
 	SeedTcp     *ebpf.ProgramSpec `ebpf:"seed_tcp"`
 	SetState    *ebpf.ProgramSpec `ebpf:"set_state"`
-	SetState2   *ebpf.ProgramSpec `ebpf:"set_state2"`
 	SockRecv    *ebpf.ProgramSpec `ebpf:"sock_recv"`
 	SockSend    *ebpf.ProgramSpec `ebpf:"sock_send"`
 }
@@ -547,7 +545,6 @@ type recorderPrograms struct {
 	ProcessExit *ebpf.Program `ebpf:"process_exit"`
 	SeedTcp     *ebpf.Program `ebpf:"seed_tcp"`
 	SetState    *ebpf.Program `ebpf:"set_state"`
-	SetState2   *ebpf.Program `ebpf:"set_state2"`
 	SockRecv    *ebpf.Program `ebpf:"sock_recv"`
 	SockSend    *ebpf.Program `ebpf:"sock_send"`
 }
@@ -584,7 +581,6 @@ func (p *recorderPrograms) Close() error {
 		p.ProcessExit,
 		p.SeedTcp,
 		p.SetState,
-		p.SetState2,
 		p.SockRecv,
 		p.SockSend,
 	)

@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
 /* TCP: listen, connect, accept, close, from the state changes of the socket.
  *
- *   client  CLOSE -> SYN_SENT [owner's context] -> ESTABLISHED [anyone's] -> ... -> CLOSE [anyone's]
+ *   client  connect(2) [owner's context] -> SYN_SENT -> ESTABLISHED [anyone's] -> ... -> CLOSE [anyone's]
  *   server  CLOSE -> LISTEN [owner's] -> CLOSE
  *   child   SYN_RECV (value cloned from the listener) -> ESTABLISHED [anyone's] -> accept [acceptor's] -> ... -> CLOSE
  *
  * On loopback `current` is the peer, on timers any task: an owner is only ever taken where the
- * table above says it is the owner's own context. */
+ * table above says it is the owner's own context.
+ *
+ * The kernel skips a tracing program that is active on this CPU already: an interrupt whose softirq
+ * changes a state in the middle of one is not told. So what can be done in a cgroup hook, which is
+ * never skipped, is done there; every step takes the one before it for missed if it left no mark;
+ * and a socket's next use, its release and its destruction are second chances. */
 #ifndef TCP_H
 #define TCP_H
 
@@ -37,6 +42,9 @@ static __always_inline void accepted(void *sk, int as, __u64 cookie, struct tsoc
 
 #define LISTEN_FAIL_NS 1000000 /* longer than a listen(2) takes to find its port taken */
 #define UNACCEPTED(s) (((s)->state & (S_CHILD | S_ACCEPTED)) == S_CHILD)
+#define S_OUTGOING (S_TRY | S_CONNECTING) /* connect() called, not told as connected or failed */
+/* Of a socket that connects: its connection was there. */
+#define HAS_CONNECTED(state) ((state) != TCP_CLOSE && (state) != TCP_SYN_SENT && (state) != TCP_SYN_RECV)
 
 static __always_inline bool is_subflow(struct sock *sk)
 {
@@ -71,17 +79,25 @@ static __always_inline void mptcp_owner(struct sock *sk, struct tsock *s)
 	}
 }
 
+/* The socket starts anew: it may have failed, or been connected, before. */
+static __always_inline void tcp_fresh(struct tsock *s)
+{
+	owner_now(&s->o);
+	announce(); /* now: when a dying process's socket is released, its memory is gone */
+	s->birth = bpf_ktime_get_boot_ns();
+	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0;
+}
+
 static __always_inline void tcp_begins(struct sock *sk, int new)
 {
 	struct tsock *s = tsock_make(sk);
-	if (!s || (s->state & ~S_MPTCP) == (new == TCP_LISTEN ? S_LISTEN : S_CONNECTING))
-		return; /* the other copy did it */
-	if (new == TCP_LISTEN || !(s->state & S_TRY)) { /* a try has taken the owner already */
-		owner_now(&s->o);
-		announce();
+	if (!s)
+		return;
+	if (new == TCP_SYN_SENT && (s->state & S_TRY)) {
+		s->state = S_CONNECTING;
+		return;
 	}
-	s->birth = bpf_ktime_get_boot_ns();
-	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0;
+	tcp_fresh(s);
 	s->netns = sk->__sk_common.skc_net.net->ns.inum; /* its children inherit it: accept would walk to it */
 	s->state = new == TCP_LISTEN ? S_LISTEN : S_CONNECTING;
 	if (new == TCP_LISTEN && is_subflow(sk))
@@ -99,8 +115,8 @@ static __always_inline void tcp_established(struct sock *sk, struct tsock *s)
 			return;
 		count(COUNT_UNOWNED);
 	}
-	if (s->state & S_CONNECTING) {
-		s->state = (s->state & ~S_CONNECTING) | S_EST; s->lport = lport; s->rport = rport;
+	if (s->state & S_OUTGOING) {
+		s->state = (s->state & ~S_OUTGOING) | S_EST; s->lport = lport; s->rport = rport;
 		s->birth = bpf_ktime_get_boot_ns();
 		emit_tcp(sk, AS_BTF, bpf_get_socket_cookie(sk), s, REC_CONNECT, 0, s->birth);
 	} else if (!(s->state & (S_EST | S_CHILD))) {
@@ -117,6 +133,14 @@ static __always_inline void tcp_established(struct sock *sk, struct tsock *s)
 				s->state &= ~S_MPTCP; /* the peer speaks plain TCP */
 		}
 	}
+}
+
+/* A connection that we opened is used or closed and was not told: ESTABLISHED was missed. */
+static __always_inline void connected(void *sk, int as, __u64 cookie, struct tsock *s)
+{
+	s->state = (s->state & ~S_OUTGOING) | S_EST;
+	count(COUNT_RECOVERED);
+	emit_tcp(sk, as, cookie, s, REC_CONNECT, FLAG_RECOVERED, s->birth);
 }
 
 static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old)
@@ -137,10 +161,11 @@ static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old
 	__u64 now = bpf_ktime_get_boot_ns(), cookie = bpf_get_socket_cookie(sk);
 	if ((s->state & S_MPTCP) && UNACCEPTED(s))
 		mptcp_owner(sk, s);
-	if ((s->state & S_CONNECTING) && old != TCP_SYN_SENT && old != TCP_SYN_RECV) { /* ESTABLISHED was missed */
-		s->state = (s->state & ~S_CONNECTING) | S_EST;
-		count(COUNT_RECOVERED);
-		emit_tcp(sk, AS_BTF, cookie, s, REC_CONNECT, FLAG_RECOVERED, s->birth);
+	if ((s->state & S_OUTGOING) && old != TCP_CLOSE) {
+		if (old != TCP_SYN_SENT && old != TCP_SYN_RECV)
+			connected(sk, AS_BTF, cookie, s);
+		else
+			s->state = (s->state & ~S_TRY) | S_CONNECTING;
 	}
 	if (old == TCP_LISTEN) {
 		/* listen(2) sets LISTEN first and takes it back when it does not get the port. With
@@ -164,7 +189,8 @@ static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old
 	}
 }
 
-static __always_inline int set_state_body(struct sock *sk, int old, int new)
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(set_state, struct sock *sk, int old, int new)
 {
 	if (new != TCP_CLOSE && new != TCP_ESTABLISHED && new != TCP_SYN_SENT && new != TCP_LISTEN)
 		return 0;
@@ -182,13 +208,7 @@ static __always_inline int set_state_body(struct sock *sk, int old, int new)
 	return 0;
 }
 
-/* The kernel skips a tracing program that is already active on this CPU. A softirq can arrive while
- * the first copy runs in process context; then the second is free and takes the nested event. Both
- * are idempotent by the state bits. */
-SEC("tp_btf/inet_sock_set_state") int BPF_PROG(set_state, struct sock *sk, int old, int new) { return set_state_body(sk, old, new); }
-SEC("tp_btf/inet_sock_set_state") int BPF_PROG(set_state2, struct sock *sk, int old, int new) { return set_state_body(sk, old, new); }
-
-/* Second chance: closes that waited for an acceptor, and closes whose state event was missed. */
+/* Closes that waited for an acceptor, and the second chance of ends that were missed. */
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy, struct sock *sk)
 {
@@ -201,10 +221,15 @@ int BPF_PROG(destroy, struct sock *sk)
 			mptcp_owner(sk, s); /* used at last, after its connection had closed */
 		bpf_map_delete_elem(&subflows, &key);
 	}
-	if ((s->state & S_ENDED) || !(s->state & (S_PEND | S_EST)))
+	if ((s->state & S_ENDED) || !(s->state & (S_PEND | S_EST | S_CONNECTING)))
 		return 0;
 	__u32 pend = s->state & S_PEND;
 	s->state |= S_ENDED;
+	if (s->state & S_CONNECTING) {
+		count(COUNT_RECOVERED);
+		emit_tcp_end(sk, bpf_get_socket_cookie(sk), s, REC_CONNECT_FAIL, FLAG_RECOVERED, bpf_ktime_get_boot_ns(), TCP_SYN_SENT, sk->sk_err);
+		return 0;
+	}
 	if (!pend)
 		count(COUNT_RECOVERED);
 	emit_tcp_end(sk, bpf_get_socket_cookie(sk), s, REC_CLOSE, pend ? 0 : FLAG_RECOVERED, pend ? s->end : bpf_ktime_get_boot_ns(),
@@ -241,12 +266,15 @@ static __always_inline void tcp_used(struct sock *sk)
 	struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, 0);
 	if (!s)
 		return;
-	if ((s->state & S_LISTEN) && sk->__sk_common.skc_state != TCP_LISTEN)
+	__u8 state = sk->__sk_common.skc_state;
+	if ((s->state & S_LISTEN) && state != TCP_LISTEN)
 		fix_child(s);
 	if (UNACCEPTED(s)) {
 		accepted(sk, AS_BTF, bpf_get_socket_cookie(sk), s);
 		return;
 	}
+	if ((s->state & S_OUTGOING) && HAS_CONNECTED(state))
+		connected(sk, AS_BTF, bpf_get_socket_cookie(sk), s);
 	__u32 me = bpf_get_current_pid_tgid() >> 32;
 	if (me == s->o.tgid || me == s->user || !s->o.tgid || s->nuser >= 16)
 		return;
@@ -266,10 +294,8 @@ static __always_inline void tcp_tries(struct bpf_sock_addr *ctx, int v6)
 	struct tsock *s = tsock_make(bs);
 	if (!s || (s->state & (S_CONNECTING | S_EST)))
 		return;
-	owner_now(&s->o);
-	announce(); /* now: when a dying process's socket is released, its memory is gone */
+	tcp_fresh(s);
 	s->state = (s->state & S_BIND_TRY) | S_TRY;
-	s->birth = bpf_ktime_get_boot_ns();
 	s->try_port = bpf_ntohs(ctx->user_port);
 	s->try_family = v6 ? AF_INET6 : AF_INET;
 	__u32 *a = (void *)s->try_addr;
@@ -312,6 +338,8 @@ static __always_inline void tcp_released(struct bpf_sock *ctx)
 		accepted(ctx, AS_NUMBER, cookie, s);
 	else if (s->state & S_BIND_TRY)
 		tcp_bind_fails(ctx, AS_NUMBER, cookie, s, 0);
+	else if ((s->state & S_OUTGOING) && HAS_CONNECTED(state))
+		connected(ctx, AS_NUMBER, cookie, s);
 	else if (s->state & S_TRY)
 		tcp_fails_here(ctx, AS_NUMBER, cookie, s, 0);
 }
