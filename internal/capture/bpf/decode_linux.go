@@ -227,7 +227,7 @@ func failure(f recorderRecBit, r *recorderRecEnd) activity.Reason {
 		return activity.ReasonNotSent
 	case r.Err != 0:
 		return activity.ReasonOf(uint16(r.Err))
-	case r.H.Old == tcpSynSent && r.H.Lport == 0:
+	case r.H.Old == tcpSynSent && r.H.Lport == 0 && f&recorderRecBitFLAG_RECOVERED == 0:
 		return activity.ReasonNoPortsLeft // inet_hash_connect found none: SYN-SENT to CLOSED with no port and no error
 	default:
 		return activity.ReasonAborted

@@ -70,6 +70,7 @@ func hooks() []hook {
 		{"held", iterators, nil},
 		{"seed_tcp", iterators, nil},
 		{"live_tcp", iterators, nil},
+		{"live_spill", iterators, nil},
 		{"live_udp", iterators, nil},
 	}
 }
@@ -112,6 +113,7 @@ func load(cfg Config) (*loaded, error) {
 	defer func() { l.types = nil }() // megabytes
 	l.info.Tier = activity.TierEBPF
 	spec.Maps["ring"].MaxEntries = uint32(cfg.RingBytes)
+	spec.Maps["tsocks"].MaxEntries = uint32(cfg.Sockets)
 	if err := l.fitAccept(); err != nil {
 		return nil, err
 	}
@@ -178,6 +180,7 @@ func (l *loaded) probe(programs ...string) bool {
 		}
 	}
 	try.Maps["ring"].MaxEntries = uint32(os.Getpagesize())
+	try.Maps["tsocks"].MaxEntries = 1
 	c, err := ebpf.NewCollectionWithOptions(try, ebpf.CollectionOptions{Cache: l.types})
 	if err != nil {
 		return false

@@ -39,6 +39,14 @@ type recorderOwner struct {
 	Comm  [16]int8
 }
 
+type recorderPlace struct {
+	_      structs.HostLayout
+	Addr   [16]uint8
+	Netns  uint32
+	Port   uint16
+	Family uint16
+}
+
 type recorderRec struct {
 	_      structs.HostLayout
 	Type   uint8
@@ -80,15 +88,15 @@ const (
 type recorderRecCount uint32
 
 const (
-	recorderRecCountCOUNT_EMIT       recorderRecCount = 0
-	recorderRecCountCOUNT_LOST       recorderRecCount = 16
-	recorderRecCountCOUNT_STORE_FAIL recorderRecCount = 32
-	recorderRecCountCOUNT_SEEN_FAIL  recorderRecCount = 33
-	recorderRecCountCOUNT_UNOWNED    recorderRecCount = 34
-	recorderRecCountCOUNT_ARG_FAULT  recorderRecCount = 35
-	recorderRecCountCOUNT_PATH_CUT   recorderRecCount = 36
-	recorderRecCountCOUNT_RECOVERED  recorderRecCount = 37
-	recorderRecCountCOUNT_MAX        recorderRecCount = 40
+	recorderRecCountCOUNT_LOST       recorderRecCount = 0
+	recorderRecCountCOUNT_STORE_FAIL recorderRecCount = 16
+	recorderRecCountCOUNT_SEEN_FAIL  recorderRecCount = 17
+	recorderRecCountCOUNT_UNOWNED    recorderRecCount = 18
+	recorderRecCountCOUNT_ARG_FAULT  recorderRecCount = 19
+	recorderRecCountCOUNT_PATH_CUT   recorderRecCount = 20
+	recorderRecCountCOUNT_RECOVERED  recorderRecCount = 21
+	recorderRecCountCOUNT_SPILLED    recorderRecCount = 22
+	recorderRecCountCOUNT_MAX        recorderRecCount = 23
 )
 
 type recorderRecEnd struct {
@@ -230,6 +238,7 @@ type recorderSeen struct {
 type recorderTsock struct {
 	_         structs.HostLayout
 	O         recorderOwner
+	Cookie    uint64
 	Birth     uint64
 	End       uint64
 	State     uint32
@@ -278,11 +287,14 @@ type recorderUsock struct {
 const (
 	recorderMapCounts           = "counts"
 	recorderMapFlows            = "flows"
+	recorderMapHeirs            = "heirs"
+	recorderMapListeners        = "listeners"
 	recorderMapRing             = "ring"
 	recorderMapScratch          = "scratch"
 	recorderMapSeen             = "seen"
 	recorderMapSubflows         = "subflows"
 	recorderMapTsocks           = "tsocks"
+	recorderMapTspill           = "tspill"
 	recorderMapUsocks           = "usocks"
 	recorderProgCgBind4         = "cg_bind4"
 	recorderProgCgBind6         = "cg_bind6"
@@ -309,6 +321,7 @@ const (
 	recorderProgFxUdpSend       = "fx_udp_send"
 	recorderProgHeld            = "held"
 	recorderProgKnock           = "knock"
+	recorderProgLiveSpill       = "live_spill"
 	recorderProgLiveTcp         = "live_tcp"
 	recorderProgLiveUdp         = "live_udp"
 	recorderProgProcessExit     = "process_exit"
@@ -317,9 +330,12 @@ const (
 	recorderProgSockRecv        = "sock_recv"
 	recorderProgSockSend        = "sock_send"
 	recorderVarIdleNs           = "idle_ns"
+	recorderVarInherited        = "inherited"
 	recorderVarIoHooks          = "io_hooks"
 	recorderVarListOnly         = "list_only"
 	recorderVarRingBytes        = "ring_bytes"
+	recorderVarSeeded           = "seeded"
+	recorderVarSpilled          = "spilled"
 	recorderVarTrampolines      = "trampolines"
 	recorderVarUdpTrampolines   = "udp_trampolines"
 	recorderVarUnusedRec        = "unused_rec"
@@ -401,6 +417,7 @@ type recorderProgramSpecs struct {
 	FxUdpSend   *ebpf.ProgramSpec `ebpf:"fx_udp_send"`
 	Held        *ebpf.ProgramSpec `ebpf:"held"`
 	Knock       *ebpf.ProgramSpec `ebpf:"knock"`
+	LiveSpill   *ebpf.ProgramSpec `ebpf:"live_spill"`
 	LiveTcp     *ebpf.ProgramSpec `ebpf:"live_tcp"`
 	LiveUdp     *ebpf.ProgramSpec `ebpf:"live_udp"`
 	ProcessExit *ebpf.ProgramSpec `ebpf:"process_exit"`
@@ -414,14 +431,17 @@ type recorderProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type recorderMapSpecs struct {
-	Counts   *ebpf.MapSpec `ebpf:"counts"`
-	Flows    *ebpf.MapSpec `ebpf:"flows"`
-	Ring     *ebpf.MapSpec `ebpf:"ring"`
-	Scratch  *ebpf.MapSpec `ebpf:"scratch"`
-	Seen     *ebpf.MapSpec `ebpf:"seen"`
-	Subflows *ebpf.MapSpec `ebpf:"subflows"`
-	Tsocks   *ebpf.MapSpec `ebpf:"tsocks"`
-	Usocks   *ebpf.MapSpec `ebpf:"usocks"`
+	Counts    *ebpf.MapSpec `ebpf:"counts"`
+	Flows     *ebpf.MapSpec `ebpf:"flows"`
+	Heirs     *ebpf.MapSpec `ebpf:"heirs"`
+	Listeners *ebpf.MapSpec `ebpf:"listeners"`
+	Ring      *ebpf.MapSpec `ebpf:"ring"`
+	Scratch   *ebpf.MapSpec `ebpf:"scratch"`
+	Seen      *ebpf.MapSpec `ebpf:"seen"`
+	Subflows  *ebpf.MapSpec `ebpf:"subflows"`
+	Tsocks    *ebpf.MapSpec `ebpf:"tsocks"`
+	Tspill    *ebpf.MapSpec `ebpf:"tspill"`
+	Usocks    *ebpf.MapSpec `ebpf:"usocks"`
 }
 
 // recorderVariableSpecs contains global variables before they are loaded into the kernel.
@@ -429,9 +449,12 @@ type recorderMapSpecs struct {
 // It can be passed ebpf.CollectionSpec.Assign.
 type recorderVariableSpecs struct {
 	IdleNs           *ebpf.VariableSpec `ebpf:"idle_ns"`
+	Inherited        *ebpf.VariableSpec `ebpf:"inherited"`
 	IoHooks          *ebpf.VariableSpec `ebpf:"io_hooks"`
 	ListOnly         *ebpf.VariableSpec `ebpf:"list_only"`
 	RingBytes        *ebpf.VariableSpec `ebpf:"ring_bytes"`
+	Seeded           *ebpf.VariableSpec `ebpf:"seeded"`
+	Spilled          *ebpf.VariableSpec `ebpf:"spilled"`
 	Trampolines      *ebpf.VariableSpec `ebpf:"trampolines"`
 	UdpTrampolines   *ebpf.VariableSpec `ebpf:"udp_trampolines"`
 	UnusedRec        *ebpf.VariableSpec `ebpf:"unused_rec"`
@@ -466,25 +489,31 @@ func (o *recorderObjects) Close() error {
 //
 // It can be passed to loadRecorderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type recorderMaps struct {
-	Counts   *ebpf.Map `ebpf:"counts"`
-	Flows    *ebpf.Map `ebpf:"flows"`
-	Ring     *ebpf.Map `ebpf:"ring"`
-	Scratch  *ebpf.Map `ebpf:"scratch"`
-	Seen     *ebpf.Map `ebpf:"seen"`
-	Subflows *ebpf.Map `ebpf:"subflows"`
-	Tsocks   *ebpf.Map `ebpf:"tsocks"`
-	Usocks   *ebpf.Map `ebpf:"usocks"`
+	Counts    *ebpf.Map `ebpf:"counts"`
+	Flows     *ebpf.Map `ebpf:"flows"`
+	Heirs     *ebpf.Map `ebpf:"heirs"`
+	Listeners *ebpf.Map `ebpf:"listeners"`
+	Ring      *ebpf.Map `ebpf:"ring"`
+	Scratch   *ebpf.Map `ebpf:"scratch"`
+	Seen      *ebpf.Map `ebpf:"seen"`
+	Subflows  *ebpf.Map `ebpf:"subflows"`
+	Tsocks    *ebpf.Map `ebpf:"tsocks"`
+	Tspill    *ebpf.Map `ebpf:"tspill"`
+	Usocks    *ebpf.Map `ebpf:"usocks"`
 }
 
 func (m *recorderMaps) Close() error {
 	return _RecorderClose(
 		m.Counts,
 		m.Flows,
+		m.Heirs,
+		m.Listeners,
 		m.Ring,
 		m.Scratch,
 		m.Seen,
 		m.Subflows,
 		m.Tsocks,
+		m.Tspill,
 		m.Usocks,
 	)
 }
@@ -494,9 +523,12 @@ func (m *recorderMaps) Close() error {
 // It can be passed to loadRecorderObjects or ebpf.CollectionSpec.LoadAndAssign.
 type recorderVariables struct {
 	IdleNs           *ebpf.Variable `ebpf:"idle_ns"`
+	Inherited        *ebpf.Variable `ebpf:"inherited"`
 	IoHooks          *ebpf.Variable `ebpf:"io_hooks"`
 	ListOnly         *ebpf.Variable `ebpf:"list_only"`
 	RingBytes        *ebpf.Variable `ebpf:"ring_bytes"`
+	Seeded           *ebpf.Variable `ebpf:"seeded"`
+	Spilled          *ebpf.Variable `ebpf:"spilled"`
 	Trampolines      *ebpf.Variable `ebpf:"trampolines"`
 	UdpTrampolines   *ebpf.Variable `ebpf:"udp_trampolines"`
 	UnusedRec        *ebpf.Variable `ebpf:"unused_rec"`
@@ -540,6 +572,7 @@ type recorderPrograms struct {
 	FxUdpSend   *ebpf.Program `ebpf:"fx_udp_send"`
 	Held        *ebpf.Program `ebpf:"held"`
 	Knock       *ebpf.Program `ebpf:"knock"`
+	LiveSpill   *ebpf.Program `ebpf:"live_spill"`
 	LiveTcp     *ebpf.Program `ebpf:"live_tcp"`
 	LiveUdp     *ebpf.Program `ebpf:"live_udp"`
 	ProcessExit *ebpf.Program `ebpf:"process_exit"`
@@ -576,6 +609,7 @@ func (p *recorderPrograms) Close() error {
 		p.FxUdpSend,
 		p.Held,
 		p.Knock,
+		p.LiveSpill,
 		p.LiveTcp,
 		p.LiveUdp,
 		p.ProcessExit,

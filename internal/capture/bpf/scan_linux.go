@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"unsafe"
 
 	"github.com/cilium/ebpf/link"
@@ -18,9 +19,10 @@ import (
 // scanner runs the iterators: they walk the kernel's tables in one pass for
 // all network namespaces.
 type scanner struct {
-	heldIter, tcpIter, udpIter *link.Iter
-	seedIter                   *link.Iter // nil: sockets that no hook has met stay unmet
-	pieces                     pieces
+	heldIter           *link.Iter
+	tcpIters, udpIters []*link.Iter
+	seedIter           *link.Iter // nil: sockets that no hook has met stay unmet
+	pieces             pieces
 }
 
 func newScanner(l *loaded) (s scanner, err error) {
@@ -38,14 +40,14 @@ func newScanner(l *loaded) (s scanner, err error) {
 	}
 	s.heldIter = open("held", "")
 	s.seedIter = open("seed_tcp", "")
-	s.tcpIter = open("live_tcp", "tsocks")
-	s.udpIter = open("live_udp", "usocks")
+	s.tcpIters = []*link.Iter{open("live_tcp", "tsocks"), open("live_spill", "tspill")}
+	s.udpIters = []*link.Iter{open("live_udp", "usocks")}
 	return s, err
 }
 
 func (s *scanner) close() error {
 	var errs []error
-	for _, it := range []*link.Iter{s.heldIter, s.seedIter, s.tcpIter, s.udpIter} {
+	for _, it := range slices.Concat([]*link.Iter{s.heldIter, s.seedIter}, s.tcpIters, s.udpIters) {
 		if it != nil {
 			errs = append(errs, it.Close())
 		}
@@ -238,16 +240,16 @@ func fillHeld(k *activity.Socket, r *recorderRecHeld, holders []activity.Process
 	addresses(k, r.Family, &r.Laddr, r.Lport, &r.Raddr, r.Rport)
 }
 
-// live yields every socket of proto that has storage; it reports false when
-// yield said stop. The record is valid during the call only.
+// live yields every socket of proto that the hooks know and that is alive; it
+// reports false when yield said stop. The record is valid during the call only.
 func (s *scanner) live(offset int64, proto activity.Proto, yield func(*activity.Socket, *recorderRecLive) bool) (more bool, err error) {
-	it := s.tcpIter
+	its := s.tcpIters
 	if proto == activity.UDP {
-		it = s.udpIter
+		its = s.udpIters
 	}
 	more = true
 	var k activity.Socket
-	err = s.lines(it, int(unsafe.Sizeof(recorderRecLive{})), func(b []byte) bool {
+	line := func(b []byte) bool {
 		r, err := record[recorderRecLive](b)
 		if err != nil {
 			return false
@@ -265,7 +267,12 @@ func (s *scanner) live(offset int64, proto activity.Proto, yield func(*activity.
 		addresses(&k, r.Family, &r.Laddr, r.Lport, &r.Raddr, r.Rport)
 		more = yield(&k, r)
 		return more
-	})
+	}
+	for _, it := range its {
+		if err == nil && more {
+			err = s.lines(it, int(unsafe.Sizeof(recorderRecLive{})), line)
+		}
+	}
 	return more, err
 }
 

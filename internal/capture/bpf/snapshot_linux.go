@@ -30,11 +30,13 @@ func Snapshot(yield func(*activity.Socket) bool) error {
 	}
 	for n := range spec.Maps {
 		switch n {
-		case "ring", "seen", "flows", "counts", "scratch": // the recorder's, and large
+		case "ring", "seen", "flows", "scratch": // the recorder's, and large
 			delete(spec.Maps, n)
 		}
 	}
-	spec.Maps["subflows"].MaxEntries = 64
+	for _, n := range []string{"subflows", "tsocks", "listeners"} {
+		spec.Maps[n].MaxEntries = 64 // never written
+	}
 	if err := spec.Variables["list_only"].Set(uint32(1)); err != nil {
 		return fmt.Errorf("set list_only: %w", err)
 	}

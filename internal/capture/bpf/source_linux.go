@@ -191,7 +191,16 @@ func (s *Source) Sockets(yield func(*activity.Socket) bool) (asOf uint64, err er
 			return asOf, err
 		}
 	}
-	return asOf, nil
+	return asOf, s.seeded()
+}
+
+// seeded tells the hooks that what they do not know now was missed, and not
+// there before them.
+func (s *Source) seeded() error {
+	if err := s.maps.Variables["seeded"].Set(uint32(1)); err != nil {
+		return fmt.Errorf("set seeded: %w", err)
+	}
+	return nil
 }
 
 // Live yields every socket open now without looking for holders, which costs
@@ -252,7 +261,7 @@ func (s *Source) Counters() map[string]uint64 {
 		"process_records_lost": recorderRecCountCOUNT_LOST + recorderRecCount(recorderRecTypeREC_PROC),
 		"store_failed":         recorderRecCountCOUNT_STORE_FAIL, "unowned": recorderRecCountCOUNT_UNOWNED,
 		"args_unreadable": recorderRecCountCOUNT_ARG_FAULT, "paths_cut": recorderRecCountCOUNT_PATH_CUT,
-		"recovered": recorderRecCountCOUNT_RECOVERED,
+		"recovered": recorderRecCountCOUNT_RECOVERED, "spilled": recorderRecCountCOUNT_SPILLED,
 	} {
 		if n, err := s.counter(i); err == nil {
 			out[name] = n

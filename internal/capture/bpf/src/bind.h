@@ -15,11 +15,11 @@ static __always_inline int bind_tries(struct bpf_sock_addr *ctx, int v6)
 	__u8 *addr;
 	__u64 cookie = bpf_get_socket_cookie(ctx);
 	if (ctx->protocol == IPPROTO_TCP) {
-		struct tsock *s = tsock_make(bs);
+		struct tsock *s = tsock_make(bs, cookie);
 		if (!s || (s->state & ~(S_BIND_TRY | S_ENDED)))
 			return 1;
 		if (s->state & S_BIND_TRY)
-			tcp_bind_fails(bs, AS_BPF_SOCK, cookie, s, 0);
+			tcp_bind_fails(bs, AS_BPF_SOCK, s, 0);
 		s->state = S_BIND_TRY; s->birth = bpf_ktime_get_boot_ns();
 		s->try_port = port; s->try_family = v6 ? AF_INET6 : AF_INET;
 		o = &s->o; addr = s->try_addr;
@@ -50,7 +50,7 @@ SEC("cgroup/bind6") int cg_bind6(struct bpf_sock_addr *ctx) { return bind_tries(
 static __always_inline int bind_done(struct bpf_sock *ctx)
 {
 	if (ctx->protocol == IPPROTO_TCP) {
-		struct tsock *s = bpf_sk_storage_get(&tsocks, ctx, 0, 0);
+		struct tsock *s = tsock_of(ctx, bpf_get_socket_cookie(ctx));
 		if (s)
 			s->state &= ~S_BIND_TRY;
 	} else if (ctx->protocol == IPPROTO_UDP) {

@@ -38,15 +38,17 @@ struct ns_common { unsigned int inum; };
 struct net { struct ns_common ns; };
 typedef struct { struct net *net; } possible_net_t;
 typedef struct { __s64 counter; } atomic64_t;
+typedef struct { int counter; } atomic_t;
+typedef struct refcount_struct { atomic_t refs; } refcount_t;
 struct sock_common {
 	atomic64_t skc_cookie; 	__be32 skc_daddr; __be32 skc_rcv_saddr; __be16 skc_dport; __u16 skc_num; unsigned short skc_family; volatile unsigned char skc_state;
-	unsigned char skc_ipv6only:1; possible_net_t skc_net; unsigned long skc_flags; struct in6_addr skc_v6_daddr; struct in6_addr skc_v6_rcv_saddr;
+	unsigned char skc_ipv6only:1; possible_net_t skc_net; unsigned long skc_flags; struct in6_addr skc_v6_daddr; struct in6_addr skc_v6_rcv_saddr; refcount_t skc_refcnt;
 };
 struct socket; struct file;
 enum sock_flags { SOCK_DEAD, SOCK_DONE };
 enum skb_drop_reason { SKB_DROP_REASON_NO_SOCKET };
 enum cgroup_subsys_id { pids_cgrp_id, memory_cgrp_id };
-struct sock { struct sock_common __sk_common; __u16 sk_protocol; __u16 sk_type; int sk_err; __u32 sk_ack_backlog; struct socket *sk_socket; };
+struct sock { struct sock_common __sk_common; __u16 sk_protocol; __u16 sk_type; int sk_err; __u32 sk_ack_backlog, sk_max_ack_backlog; struct socket *sk_socket; };
 struct inet_sock { struct sock sk; __be16 inet_sport; };
 struct inet_connection_sock { struct inet_sock icsk_inet; const void *icsk_ulp_ops; };
 struct minmax_sample { __u32 t, v; };
@@ -72,7 +74,6 @@ struct kernfs_node { __u64 id; };
 struct cgroup { struct kernfs_node *kn; };
 struct cgroup_subsys_state { struct cgroup *cgroup; };
 struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; };
-typedef struct { int counter; } atomic_t;
 struct signal_struct { atomic_t live; };
 struct task_struct {
 	unsigned int flags; int pid, tgid; __u64 start_boottime; struct task_struct *group_leader, *real_parent; struct mm_struct *mm;
@@ -85,6 +86,7 @@ struct bpf_iter__tcp { struct bpf_iter_meta *meta; struct sock_common *sk_common
 struct udp_sock { struct inet_sock inet; };
 struct mptcp_sock { struct inet_connection_sock sk; struct sock *first; };
 struct bpf_map;
+struct bpf_iter__bpf_map_elem { struct bpf_iter_meta *meta; struct bpf_map *map; void *key, *value; };
 struct bpf_iter__bpf_sk_storage_map { struct bpf_iter_meta *meta; struct bpf_map *map; struct sock *sk; void *value; };
 struct bpf_iter__udp { struct bpf_iter_meta *meta; struct udp_sock *udp_sk; __u32 uid; int bucket; };
 /* fentry targets */

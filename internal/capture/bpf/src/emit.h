@@ -6,17 +6,6 @@
 #define AS_BPF_SOCK 1 /* cgroup sock_addr programs: struct bpf_sock */
 #define AS_NUMBER 2 /* cgroup sock programs, which may not read most of bpf_sock: probe reads */
 
-static __always_inline void copy16(void *to, const void *from)
-{
-	((__u64 *)to)[0] = ((const __u64 *)from)[0];
-	((__u64 *)to)[1] = ((const __u64 *)from)[1];
-}
-
-static __always_inline void v4(__u8 *to, __be32 a)
-{
-	((__u32 *)to)[0] = a; ((__u32 *)to)[1] = 0; ((__u64 *)to)[1] = 0;
-}
-
 static __always_inline __u32 netns_of(void *skp, int as, __u32 *cached, __u64 *slot)
 {
 	if (as == AS_BTF)
@@ -89,17 +78,16 @@ static __always_inline void fill_tcp(struct rec *e, void *skp, int as, struct ts
 		e->flags |= FLAG_MPTCP;
 }
 
-static __always_inline void emit_tcp(void *skp, int as, __u64 cookie, struct tsock *s, __u8 type, __u32 flags, __u64 ts)
+static __always_inline void emit_tcp(void *skp, int as, struct tsock *s, __u8 type, __u32 flags, __u64 ts)
 {
 	struct rec *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
 	if (!e) {
 		count(COUNT_LOST + type);
 		return;
 	}
-	fill_owner(e, &s->o, cookie, type, flags, ts);
+	fill_owner(e, &s->o, s->cookie, type, flags, ts);
 	fill_tcp(e, skp, as, s);
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + type);
 }
 
 static __always_inline void fill_counters(struct rec_end *e, struct tcp_sock *tp, struct sock *sk)
@@ -115,7 +103,7 @@ static __always_inline void fill_counters(struct rec_end *e, struct tcp_sock *tp
 	e->srtt_us = tp->srtt_us >> 3; e->retrans = tp->total_retrans;
 }
 
-static __always_inline void emit_tcp_end(struct sock *sk, __u64 cookie, struct tsock *s, __u8 type, __u32 flags, __u64 ts, __u32 old, __u32 err)
+static __always_inline void emit_tcp_end(struct sock *sk, struct tsock *s, __u8 type, __u32 flags, __u64 ts, __u32 old, __u32 err)
 {
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct rec_end *e = bpf_ringbuf_reserve(&ring, sizeof(*e), 0);
@@ -129,7 +117,7 @@ static __always_inline void emit_tcp_end(struct sock *sk, __u64 cookie, struct t
 		flags |= FLAG_SEED;
 	if (s->state & S_PEER_FIRST)
 		flags |= FLAG_PEER_FIRST;
-	fill_owner(&e->h, &s->o, cookie, type, flags, ts);
+	fill_owner(&e->h, &s->o, s->cookie, type, flags, ts);
 	fill_tcp(&e->h, sk, AS_BTF, s);
 	e->h.old = old;
 	e->birth = s->birth; e->closer = s->closer; e->err = err;
@@ -138,7 +126,6 @@ static __always_inline void emit_tcp_end(struct sock *sk, __u64 cookie, struct t
 	if (tp)
 		fill_counters(e, tp, sk);
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + type);
 }
 
 /* A failure that produced no packet: the address is what the caller asked for. */
@@ -164,6 +151,5 @@ static __always_inline void emit_fail(void *skp, int as, __u64 cookie, struct ow
 	}
 	e->birth = ts; e->err = err;
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + type);
 }
 #endif

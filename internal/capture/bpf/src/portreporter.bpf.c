@@ -87,7 +87,6 @@ int knock(__u64 *ctx)
 		__builtin_memcpy(e->raddr, ip + 12, 4); __builtin_memcpy(e->laddr, ip + 16, 4);
 	}
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + REC_KNOCK);
 	return 0;
 }
 
@@ -112,7 +111,6 @@ int BPF_PROG(process_exit, struct task_struct *p)
 	__builtin_memset(e, 0, sizeof(*e));
 	fill_owner(e, &o, 0, REC_EXIT, 0, bpf_ktime_get_boot_ns());
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + REC_EXIT);
 	return 0;
 }
 
@@ -135,6 +133,15 @@ static __always_inline void held_addr(struct rec_held *r, struct sock_common *c,
 static __always_inline __u32 seed_state(__u8 state)
 {
 	return S_SEED | (state == TCP_LISTEN ? S_LISTEN : state == TCP_SYN_SENT ? S_CONNECTING : S_EST);
+}
+
+static __always_inline void seed(struct tsock *s, struct owner *o, struct sock *sk, __u32 state)
+{
+	struct sock_common *c = &sk->__sk_common;
+	s->o = *o; s->netns = c->skc_net.net->ns.inum; s->lport = c->skc_num; s->rport = bpf_ntohs(c->skc_dport);
+	s->state = state;
+	if (state & S_LISTEN)
+		tcp_listens(sk, s);
 }
 
 /* Every open file that is a TCP or UDP socket, with its process, in all network namespaces: the
@@ -190,12 +197,14 @@ int held(struct bpf_iter__task_file *ctx)
 	} else {
 		if (r.state == TCP_CLOSE)
 			return 0;
-		struct tsock *s = list_only ? NULL : bpf_sk_storage_get(&tsocks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (s && !s->state) {
-			s->o = o; s->netns = r.netns;
-			s->lport = sk->__sk_common.skc_num; s->rport = bpf_ntohs(sk->__sk_common.skc_dport);
-			s->state = seed_state(r.state);
+		struct tsock *s = NULL;
+		if (!list_only) {
+			s = tsock_of(sk, cookie_of(sk));
+			if (!s)
+				s = tsock_make(sk, bpf_get_socket_cookie(sk));
 		}
+		if (s && !s->state)
+			seed(s, &o, sk, seed_state(r.state));
 		if (s) {
 			r.birth = s->birth; r.owner = s->o.tgid; r.owner_start = s->o.start;
 		}
@@ -227,42 +236,62 @@ int seed_tcp(struct bpf_iter__tcp *ctx)
 	struct owner *o = bpf_map_lookup_elem(&subflows, &key);
 	if (!o)
 		return 0;
-	struct tsock *s = bpf_sk_storage_get(&tsocks, (struct sock *)c, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (s && !s->state) {
-		s->o = *o; s->lport = c->skc_num; s->rport = bpf_ntohs(c->skc_dport);
-		s->state = S_MPTCP | seed_state(st);
-	}
-	bpf_get_socket_cookie(c);
+	struct tsock *s = tsock_make((struct sock *)c, bpf_get_socket_cookie(c));
+	if (s && !s->state)
+		seed(s, o, (struct sock *)c, S_MPTCP | seed_state(st));
 	return 0;
 }
 
-/* Every socket that still has its storage, in all network namespaces: what is alive. Run once for
- * each of the two storage maps. */
+/* A TCP socket that is alive: one that the verifier knows as one, or (walked 0) as a number. */
+static __always_inline int live(struct seq_file *seq, struct tsock *s, struct sock *sk, __u64 cookie, int walked)
+{
+#define OF(field) (walked ? sk->field : BPF_CORE_READ(sk, field))
+	struct rec_live r = {};
+	r.cookie = cookie;
+	r.state = OF(__sk_common.skc_state); r.proto = IPPROTO_TCP; r.child = s->state & S_CHILD ? 1 + !!(s->state & S_ACCEPTED) : 0;
+	r.family = OF(__sk_common.skc_family);
+	r.tgid = s->o.tgid; r.start = s->o.start; r.uid = s->o.uid; r.birth = s->birth;
+	copy16(r.comm, s->o.comm);
+	r.netns = walked ? sk->__sk_common.skc_net.net->ns.inum : BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	r.lport = s->lport ? s->lport : OF(__sk_common.skc_num); r.rport = bpf_ntohs(OF(__sk_common.skc_dport));
+	r.backlog = OF(sk_ack_backlog);
+	if (r.family == AF_INET) {
+		v4(r.laddr, OF(__sk_common.skc_rcv_saddr));
+		v4(r.raddr, OF(__sk_common.skc_daddr));
+	} else {
+		BPF_CORE_READ_INTO(&r.laddr, sk, __sk_common.skc_v6_rcv_saddr);
+		BPF_CORE_READ_INTO(&r.raddr, sk, __sk_common.skc_v6_daddr);
+	}
+#undef OF
+	bpf_seq_write(seq, &r, sizeof(r));
+	return 0;
+}
+
+/* What is alive, in all network namespaces: the table, of which the entries count whose socket is
+ * still there. Its memory may have become another's, which has another cookie. */
+SEC("iter/bpf_map_elem")
+int live_tcp(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u64 *key = ctx->key;
+	struct tsock *s = ctx->value;
+	if (!key || !s || (s->state & S_ENDED))
+		return 0;
+	struct sock *sk = (void *)*key;
+	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	if (!cookie || (s->cookie && s->cookie != cookie) || !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter))
+		return 0;
+	return live(ctx->meta->seq, s, sk, cookie, 0);
+}
+
+/* And those that have storage, once for each map. */
 SEC("iter/bpf_sk_storage_map")
-int live_tcp(struct bpf_iter__bpf_sk_storage_map *ctx)
+int live_spill(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct sock *sk = ctx->sk;
 	struct tsock *s = ctx->value;
 	if (!sk || !s || (s->state & S_ENDED))
 		return 0;
-	struct rec_live r = {};
-	r.cookie = bpf_get_socket_cookie(sk);
-	r.state = sk->__sk_common.skc_state; r.proto = IPPROTO_TCP; r.child = s->state & S_CHILD ? 1 + !!(s->state & S_ACCEPTED) : 0;
-	r.family = sk->__sk_common.skc_family;
-	r.tgid = s->o.tgid; r.start = s->o.start; r.uid = s->o.uid; r.birth = s->birth;
-	copy16(r.comm, s->o.comm);
-	r.netns = sk->__sk_common.skc_net.net->ns.inum;
-	r.lport = s->lport ? s->lport : sk->__sk_common.skc_num; r.rport = bpf_ntohs(sk->__sk_common.skc_dport);
-	r.backlog = sk->sk_ack_backlog;
-	if (r.family == AF_INET) {
-		v4(r.laddr, sk->__sk_common.skc_rcv_saddr);
-		v4(r.raddr, sk->__sk_common.skc_daddr);
-	} else {
-		BPF_CORE_READ_INTO(&r.laddr, sk, __sk_common.skc_v6_rcv_saddr);
-		BPF_CORE_READ_INTO(&r.raddr, sk, __sk_common.skc_v6_daddr);
-	}
-	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
-	return 0;
+	return live(ctx->meta->seq, s, sk, bpf_get_socket_cookie(sk), 1);
 }
 
 SEC("iter/bpf_sk_storage_map")

@@ -10,16 +10,17 @@ enum rec_type {
 	REC_BIND, REC_UNBIND, REC_FLOW, REC_FLOW_END, REC_BIND_FAIL, REC_KNOCK, REC_USER, REC_MAX = 16,
 };
 
-/* Indices of the per-CPU counters: emitted by type, lost by type, then what went wrong inside. */
+/* Indices of the per-CPU counters: lost by type, then what went wrong inside. */
 enum rec_count {
-	COUNT_EMIT = 0, COUNT_LOST = 16,
-	COUNT_STORE_FAIL = 32, /* no memory for a socket's storage: its events are lost, of unknown kind */
+	COUNT_LOST = 0,
+	COUNT_STORE_FAIL = REC_MAX, /* no memory for a socket's storage: its events are lost, of unknown kind */
 	COUNT_SEEN_FAIL,       /* process announced, but not remembered: it is announced again */
 	COUNT_UNOWNED,         /* connection of a listener that was not known */
 	COUNT_ARG_FAULT,       /* argv not in memory */
 	COUNT_PATH_CUT,        /* path longer than PATH_BYTES or 32 components */
 	COUNT_RECOVERED,       /* told by a second hook after the first was missed */
-	COUNT_MAX = 40,
+	COUNT_SPILLED,         /* sockets that found the table full and got storage of their own */
+	COUNT_MAX,
 };
 
 /* Flags of a record. */

@@ -9,6 +9,9 @@ const volatile __u32 trampolines = 0;      /* the fentry/fexit programs are atta
 const volatile __u32 udp_trampolines = 0;  /* they count datagrams; the cgroup hooks leave it to them */
 const volatile __u32 io_hooks = 0;         /* sock_send_length and sock_recv_length are attached (Linux 6.3) */
 const volatile __u32 list_only = 0;        /* the iterators list and leave no trace */
+__u32 seeded;                              /* the sockets of before are in the table */
+__u32 spilled;                             /* some sockets are not, as it was full */
+__u32 inherited;                           /* some listener has storage for its children */
 const volatile __u64 idle_ns = 60000000000ULL; /* a flow without a datagram for so long has ended */
 
 struct owner { __u64 start; __u32 tgid, uid; char comm[16]; };
@@ -30,16 +33,17 @@ struct owner { __u64 start; __u32 tgid, uid; char comm[16]; };
 #define S_OPENED_OUT 8192u /* the socket's first datagram went out */
 #define S_CONCLUDED 16384u /* see FLAG_CONCLUDED */
 
-/* TCP. BPF_F_CLONE: a child inherits the listener's value at SYN_RECV. */
+/* TCP. A child begins with a copy of its listener's. */
 struct tsock {
 	struct owner o;
+	__u64 cookie;        /* 0: a child that is not established yet, and may have none */
 	__u64 birth, end;
 	__u32 state, closer;
 	__u32 end_err, netns;
 	__u32 user, nuser;   /* last process other than the owner seen using it */
 	__u16 lport, rport;  /* kept: inet_num is zero already when the trace event for TCP_CLOSE comes */
 	__u8 end_old, try_family; __u16 try_port;
-	__u8 try_addr[16];
+	__u8 try_addr[16];   /* of a listener: where it listens, with try_family and try_port */
 	__u64 number;        /* the sock as a plain number: a PTR_TO_SOCKET cannot be walked */
 };
 
@@ -57,13 +61,22 @@ struct usock {
 	struct flow f;
 };
 
+struct place { __u8 addr[16]; __u32 netns; __u16 port, family; };
 struct flow_key { __u64 cookie; __u8 addr[16]; __u32 port, pad; };
 struct seen { __u64 start; __u32 execs, pad; };
 
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 16 << 20); } ring SEC(".maps");
-/* Socket storage dies with its socket and has no capacity limit: 45 ns a call dearer than a
- * preallocated hash, taken for correctness. */
-struct { __uint(type, BPF_MAP_TYPE_SK_STORAGE); __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE); __type(key, int); __type(value, struct tsock); } tsocks SEC(".maps");
+/* TCP sockets by their address as a number. To allocate and free socket storage, as UDP has it, was
+ * half of what a short connection cost. An address is used again, so an entry is its socket's only if
+ * it has its cookie; one whose end was missed stays until then, and does no harm. */
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 32768); __type(key, __u64); __type(value, struct tsock); } tsocks SEC(".maps");
+/* Those that found no room there: storage has no capacity and dies with its socket. */
+struct { __uint(type, BPF_MAP_TYPE_SK_STORAGE); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, int); __type(value, struct tsock); } tspill SEC(".maps");
+/* What children inherit, by where their listener listens: a child has no pointer to it. A listener
+ * that is not the first there (SO_REUSEPORT, SO_BINDTODEVICE), or does not know its port yet, has
+ * storage that the kernel hands down to each of its children. */
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(map_flags, BPF_F_NO_PREALLOC); __uint(max_entries, 65536); __type(key, struct place); __type(value, struct tsock); } listeners SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_SK_STORAGE); __uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE); __type(key, int); __type(value, struct tsock); } heirs SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_SK_STORAGE); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, int); __type(value, struct usock); } usocks SEC(".maps");
 /* Announced processes. Task storage would be the natural map, but cgroup programs may not use it
  * on 6.1; an eviction here only repeats a record. */
@@ -77,6 +90,22 @@ struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 65536); __type
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u64); __type(value, struct owner); } subflows SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, COUNT_MAX); __type(key, __u32); __type(value, __u64); } counts SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct rec_proc); } scratch SEC(".maps");
+
+static __always_inline void copy16(void *to, const void *from)
+{
+	((__u64 *)to)[0] = ((const __u64 *)from)[0];
+	((__u64 *)to)[1] = ((const __u64 *)from)[1];
+}
+
+static __always_inline void v4(__u8 *to, __be32 a)
+{
+	((__u32 *)to)[0] = a; ((__u32 *)to)[1] = 0; ((__u64 *)to)[1] = 0;
+}
+
+static __always_inline void mapped(__u32 *a, __be32 v)
+{
+	a[0] = a[1] = 0; a[2] = bpf_htonl(0xffff); a[3] = v;
+}
 
 static __always_inline void count(__u32 i)
 {

@@ -15,29 +15,142 @@
 #ifndef TCP_H
 #define TCP_H
 
-static __always_inline struct tsock *tsock_make(void *sk)
+/* What is remembered of a socket, or of the child that it is until it is established. */
+static __always_inline struct tsock *tsock_of(void *sk, __u64 cookie)
 {
-	struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	__u64 key = (__u64)sk;
+	struct tsock *s = bpf_map_lookup_elem(&tsocks, &key);
+	if (s && (s->cookie == cookie || !s->cookie))
+		return s;
+	return spilled ? bpf_sk_storage_get(&tspill, sk, 0, 0) : NULL;
+}
+
+static __always_inline struct tsock *tsock_put(void *sk, struct tsock *v)
+{
+	__u64 key = (__u64)sk;
+	if (bpf_map_update_elem(&tsocks, &key, v, BPF_ANY) == 0)
+		return bpf_map_lookup_elem(&tsocks, &key);
+	spilled = 1;
+	count(COUNT_SPILLED);
+	struct tsock *s = bpf_sk_storage_get(&tspill, sk, v, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s)
 		count(COUNT_STORE_FAIL);
 	return s;
 }
 
-/* A child whose SYN_RECV -> ESTABLISHED event was missed still carries the listener's value. */
-static __always_inline void fix_child(struct tsock *s)
+static __always_inline struct tsock *tsock_make(void *sk, __u64 cookie)
 {
+	struct tsock *s = tsock_of(sk, cookie);
+	if (s && s->cookie == cookie)
+		return s;
+	struct tsock fresh = { .cookie = cookie };
+	return tsock_put(sk, &fresh);
+}
+
+/* The cookie as it is: 0 if nobody has asked for it yet. */
+static __always_inline __u64 cookie_of(struct sock *sk)
+{
+	return sk->__sk_common.skc_cookie.counter;
+}
+
+static __always_inline void local_of(__u8 *addr, struct sock_common *c)
+{
+	if (c->skc_family == AF_INET)
+		v4(addr, c->skc_rcv_saddr);
+	else {
+		__u32 *to = (void *)addr;
+		struct in6_addr *a = &c->skc_v6_rcv_saddr;
+		to[0] = a->in6_u.u6_addr32[0]; to[1] = a->in6_u.u6_addr32[1]; to[2] = a->in6_u.u6_addr32[2]; to[3] = a->in6_u.u6_addr32[3];
+	}
+}
+
+static __always_inline void tcp_listens(struct sock *sk, struct tsock *s)
+{
+	struct sock_common *c = &sk->__sk_common;
+	s->netns = c->skc_net.net->ns.inum; s->try_family = c->skc_family; s->try_port = c->skc_num;
+	local_of(s->try_addr, c);
+	struct place p = { .netns = s->netns, .port = s->try_port, .family = s->try_family };
+	copy16(p.addr, s->try_addr);
+	if (p.port && bpf_map_update_elem(&listeners, &p, s, BPF_NOEXIST) == 0)
+		return;
+	inherited = 1;
+	struct tsock *heir = bpf_sk_storage_get(&heirs, sk, s, BPF_SK_STORAGE_GET_F_CREATE);
+	if (heir)
+		*heir = *s;
+	else
+		count(COUNT_STORE_FAIL);
+}
+
+static __always_inline void tcp_unlistens(struct tsock *s)
+{
+	struct place p = { .netns = s->netns, .port = s->try_port, .family = s->try_family };
+	copy16(p.addr, s->try_addr);
+	struct tsock *l = bpf_map_lookup_elem(&listeners, &p);
+	if (l && l->cookie == s->cookie)
+		bpf_map_delete_elem(&listeners, &p);
+}
+
+/* The listener of a child that is being made: a copy of it, with the address that the peer asked for
+ * since Linux 6.16 or so, and with the listener's before. */
+static __always_inline struct tsock *listener_of(struct sock *sk)
+{
+	struct sock_common *c = &sk->__sk_common;
+	struct tsock *l = inherited ? bpf_sk_storage_get(&heirs, sk, 0, 0) : NULL;
+	if (l)
+		return l;
+	struct place p = { .netns = c->skc_net.net->ns.inum, .port = c->skc_num, .family = c->skc_family };
+	local_of(p.addr, c);
+	l = bpf_map_lookup_elem(&listeners, &p);
+	if (l)
+		return l;
+	if (p.family == AF_INET6) { /* IPv4 on a socket for both */
+		mapped((void *)p.addr, c->skc_rcv_saddr);
+		l = bpf_map_lookup_elem(&listeners, &p);
+		if (l)
+			return l;
+	}
+	v4(p.addr, 0);
+	return bpf_map_lookup_elem(&listeners, &p);
+}
+
+static __always_inline void tcp_child(struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct tsock *l = listener_of(sk);
+	if (!l) {
+		bpf_map_delete_elem(&tsocks, &key); /* another socket's, at this address before */
+		return;
+	}
+	struct tsock child = *l;
+	child.cookie = 0;
+	if (child.state & S_MPTCP)
+		bpf_map_delete_elem(&subflows, &key);
+	tsock_put(sk, &child);
+}
+
+/* A connection that we know nothing of: did a listener make it? The child has inherited the length of
+ * its accept queue, which a socket that never listened has not. */
+static __always_inline __u32 unknown_state(__u32 max_backlog)
+{
+	return max_backlog ? S_CHILD | S_EST : S_EST;
+}
+
+/* A child whose SYN_RECV -> ESTABLISHED event was missed still carries the listener's value. */
+static __always_inline void fix_child(struct tsock *s, __u64 cookie)
+{
+	s->cookie = cookie;
 	s->state = S_CHILD | S_EST | (s->state & (S_SEED | S_MPTCP));
 	s->birth = bpf_ktime_get_boot_ns();
 	s->closer = 0; s->lport = s->rport = 0; s->user = s->nuser = 0;
 	count(COUNT_RECOVERED);
 }
 
-static __always_inline void accepted(void *sk, int as, __u64 cookie, struct tsock *s)
+static __always_inline void accepted(void *sk, int as, struct tsock *s)
 {
 	owner_now(&s->o);
 	s->state |= S_ACCEPTED;
 	announce();
-	emit_tcp(sk, as, cookie, s, REC_ACCEPT, FLAG_CHILD, bpf_ktime_get_boot_ns());
+	emit_tcp(sk, as, s, REC_ACCEPT, FLAG_CHILD, bpf_ktime_get_boot_ns());
 }
 
 #define LISTEN_FAIL_NS 1000000 /* longer than a listen(2) takes to find its port taken */
@@ -61,11 +174,11 @@ static __always_inline void mptcp_used(struct sock *sk)
 	struct owner *known = bpf_map_lookup_elem(&subflows, &key);
 	if (!known || known->tgid)
 		return;
-	struct tsock s = { .state = S_MPTCP };
+	struct tsock s = { .state = S_MPTCP, .cookie = BPF_CORE_READ(first, __sk_common.skc_cookie.counter) };
 	owner_now(&s.o);
 	bpf_map_update_elem(&subflows, &key, &s.o, BPF_ANY);
 	announce();
-	emit_tcp(first, AS_NUMBER, BPF_CORE_READ(first, __sk_common.skc_cookie.counter), &s, REC_ACCEPT, FLAG_CHILD, bpf_ktime_get_boot_ns());
+	emit_tcp(first, AS_NUMBER, &s, REC_ACCEPT, FLAG_CHILD, bpf_ktime_get_boot_ns());
 }
 
 /* Before a child's end is told: did its MPTCP socket find an acceptor? */
@@ -90,7 +203,7 @@ static __always_inline void tcp_fresh(struct tsock *s)
 
 static __always_inline void tcp_begins(struct sock *sk, int new)
 {
-	struct tsock *s = tsock_make(sk);
+	struct tsock *s = tsock_make(sk, bpf_get_socket_cookie(sk));
 	if (!s)
 		return;
 	if (new == TCP_SYN_SENT && (s->state & S_TRY)) {
@@ -98,19 +211,20 @@ static __always_inline void tcp_begins(struct sock *sk, int new)
 		return;
 	}
 	tcp_fresh(s);
-	s->netns = sk->__sk_common.skc_net.net->ns.inum; /* its children inherit it: accept would walk to it */
 	s->state = new == TCP_LISTEN ? S_LISTEN : S_CONNECTING;
 	if (new == TCP_LISTEN && is_subflow(sk))
 		s->state |= S_MPTCP; /* its children inherit the mark */
+	if (new == TCP_LISTEN)
+		tcp_listens(sk, s);
 	if (new == TCP_LISTEN && !trampolines) /* with trampolines, inet_csk_listen_start's return tells */
-		emit_tcp(sk, AS_BTF, bpf_get_socket_cookie(sk), s, REC_LISTEN, sk->__sk_common.skc_num ? 0 : FLAG_AUTO, s->birth);
+		emit_tcp(sk, AS_BTF, s, REC_LISTEN, sk->__sk_common.skc_num ? 0 : FLAG_AUTO, s->birth);
 }
 
 static __always_inline void tcp_established(struct sock *sk, struct tsock *s)
 {
 	__u16 lport = sk->__sk_common.skc_num, rport = bpf_ntohs(sk->__sk_common.skc_dport);
 	if (!s) { /* child of a listener unknown to us */
-		s = tsock_make(sk);
+		s = tsock_make(sk, bpf_get_socket_cookie(sk));
 		if (!s)
 			return;
 		count(COUNT_UNOWNED);
@@ -118,9 +232,9 @@ static __always_inline void tcp_established(struct sock *sk, struct tsock *s)
 	if (s->state & S_OUTGOING) {
 		s->state = (s->state & ~S_OUTGOING) | S_EST; s->lport = lport; s->rport = rport;
 		s->birth = bpf_ktime_get_boot_ns();
-		emit_tcp(sk, AS_BTF, bpf_get_socket_cookie(sk), s, REC_CONNECT, 0, s->birth);
+		emit_tcp(sk, AS_BTF, s, REC_CONNECT, 0, s->birth);
 	} else if (!(s->state & (S_EST | S_CHILD))) {
-		s->user = s->nuser = 0;
+		s->cookie = bpf_get_socket_cookie(sk); s->user = s->nuser = 0;
 		s->state = S_CHILD | S_EST | (s->state & (S_SEED | S_MPTCP));
 		s->birth = bpf_ktime_get_boot_ns();
 		s->closer = 0; s->lport = lport; s->rport = rport;
@@ -136,11 +250,11 @@ static __always_inline void tcp_established(struct sock *sk, struct tsock *s)
 }
 
 /* A connection that we opened is used or closed and was not told: ESTABLISHED was missed. */
-static __always_inline void connected(void *sk, int as, __u64 cookie, struct tsock *s)
+static __always_inline void connected(void *sk, int as, struct tsock *s)
 {
 	s->state = (s->state & ~S_OUTGOING) | S_EST;
 	count(COUNT_RECOVERED);
-	emit_tcp(sk, as, cookie, s, REC_CONNECT, FLAG_RECOVERED, s->birth);
+	emit_tcp(sk, as, s, REC_CONNECT, FLAG_RECOVERED, s->birth);
 }
 
 static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old)
@@ -148,36 +262,37 @@ static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old
 	if (!s) {
 		if (old == TCP_CLOSE)
 			return;
-		s = tsock_make(sk);
+		s = tsock_make(sk, bpf_get_socket_cookie(sk));
 		if (!s)
 			return;
 		count(COUNT_UNOWNED);
-		s->state = S_EST;
+		s->state = old == TCP_LISTEN ? S_EST : unknown_state(sk->sk_max_ack_backlog);
 	}
 	if (s->state & (S_ENDED | S_PEND))
 		return;
 	if ((s->state & S_LISTEN) && old != TCP_LISTEN)
-		fix_child(s);
-	__u64 now = bpf_ktime_get_boot_ns(), cookie = bpf_get_socket_cookie(sk);
+		fix_child(s, bpf_get_socket_cookie(sk));
+	__u64 now = bpf_ktime_get_boot_ns();
 	if ((s->state & S_MPTCP) && UNACCEPTED(s))
 		mptcp_owner(sk, s);
 	if ((s->state & S_OUTGOING) && old != TCP_CLOSE) {
 		if (old != TCP_SYN_SENT && old != TCP_SYN_RECV)
-			connected(sk, AS_BTF, cookie, s);
+			connected(sk, AS_BTF, s);
 		else
 			s->state = (s->state & ~S_TRY) | S_CONNECTING;
 	}
 	if (old == TCP_LISTEN) {
 		/* listen(2) sets LISTEN first and takes it back when it does not get the port. With
 		 * trampolines its return value tells; else the reader joins the two. */
-		bool failed = !s->closer && !(s->state & S_MPTCP) && now - s->birth < LISTEN_FAIL_NS && (__u32)(bpf_get_current_pid_tgid() >> 32) == s->o.tgid &&
+		bool failed = !s->closer && !(s->state & S_MPTCP) && now - s->birth < LISTEN_FAIL_NS && tgid_now() == s->o.tgid &&
 			      !(trampolines && s->lport);
 		s->state |= S_ENDED;
+		tcp_unlistens(s);
 		if (!failed || !trampolines)
-			emit_tcp_end(sk, cookie, s, REC_UNLISTEN, failed ? FLAG_LOCAL_FAIL : 0, now, old, 0);
+			emit_tcp_end(sk, s, REC_UNLISTEN, failed ? FLAG_LOCAL_FAIL : 0, now, old, 0);
 	} else if (s->state & S_CONNECTING) {
 		s->state |= S_ENDED;
-		emit_tcp_end(sk, cookie, s, REC_CONNECT_FAIL, 0, now, old, sk->sk_err);
+		emit_tcp_end(sk, s, REC_CONNECT_FAIL, 0, now, old, sk->sk_err);
 	} else if (old == TCP_SYN_RECV && !(s->state & S_EST)) {
 		s->state |= S_ENDED; /* half open, never established */
 	} else if (UNACCEPTED(s)) {
@@ -185,14 +300,14 @@ static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old
 		s->end = now; s->end_old = old; s->end_err = sk->sk_err;
 	} else {
 		s->state |= S_ENDED;
-		emit_tcp_end(sk, cookie, s, REC_CLOSE, 0, now, old, sk->sk_err);
+		emit_tcp_end(sk, s, REC_CLOSE, 0, now, old, sk->sk_err);
 	}
 }
 
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(set_state, struct sock *sk, int old, int new)
 {
-	if (new != TCP_CLOSE && new != TCP_ESTABLISHED && new != TCP_SYN_SENT && new != TCP_LISTEN)
+	if (new != TCP_CLOSE && new != TCP_ESTABLISHED && new != TCP_SYN_SENT && new != TCP_LISTEN && (new != TCP_SYN_RECV || old != TCP_LISTEN))
 		return 0;
 	if (sk->sk_protocol != IPPROTO_TCP)
 		return 0;
@@ -200,7 +315,11 @@ int BPF_PROG(set_state, struct sock *sk, int old, int new)
 		tcp_begins(sk, new);
 		return 0;
 	}
-	struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, 0);
+	if (new == TCP_SYN_RECV) {
+		tcp_child(sk);
+		return 0;
+	}
+	struct tsock *s = tsock_of(sk, cookie_of(sk));
 	if (new == TCP_ESTABLISHED)
 		tcp_established(sk, s);
 	else
@@ -209,31 +328,39 @@ int BPF_PROG(set_state, struct sock *sk, int old, int new)
 }
 
 /* Closes that waited for an acceptor, and the second chance of ends that were missed. */
-SEC("tp_btf/tcp_destroy_sock")
-int BPF_PROG(destroy, struct sock *sk)
+static __always_inline void tcp_destroyed(struct sock *sk, struct tsock *s)
 {
-	struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, 0);
-	if (!s)
-		return 0;
 	if (s->state & S_MPTCP) {
 		__u64 key = (__u64)sk;
 		if (UNACCEPTED(s))
 			mptcp_owner(sk, s); /* used at last, after its connection had closed */
 		bpf_map_delete_elem(&subflows, &key);
 	}
+	if ((s->state & (S_LISTEN | S_ENDED)) == S_LISTEN && s->cookie)
+		tcp_unlistens(s);
 	if ((s->state & S_ENDED) || !(s->state & (S_PEND | S_EST | S_CONNECTING)))
-		return 0;
-	__u32 pend = s->state & S_PEND;
+		return;
+	__u64 now = bpf_ktime_get_boot_ns();
+	if (s->state & S_PEND)
+		emit_tcp_end(sk, s, REC_CLOSE, 0, s->end, s->end_old, s->end_err);
+	else if (s->state & S_CONNECTING)
+		emit_tcp_end(sk, s, REC_CONNECT_FAIL, FLAG_RECOVERED, now, TCP_SYN_SENT, sk->sk_err);
+	else
+		emit_tcp_end(sk, s, REC_CLOSE, FLAG_RECOVERED, now, s->end_old, s->end_err);
+	if (!(s->state & S_PEND))
+		count(COUNT_RECOVERED);
 	s->state |= S_ENDED;
-	if (s->state & S_CONNECTING) {
-		count(COUNT_RECOVERED);
-		emit_tcp_end(sk, bpf_get_socket_cookie(sk), s, REC_CONNECT_FAIL, FLAG_RECOVERED, bpf_ktime_get_boot_ns(), TCP_SYN_SENT, sk->sk_err);
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy, struct sock *sk)
+{
+	__u64 key = (__u64)sk;
+	struct tsock *s = tsock_of(sk, cookie_of(sk));
+	if (!s)
 		return 0;
-	}
-	if (!pend)
-		count(COUNT_RECOVERED);
-	emit_tcp_end(sk, bpf_get_socket_cookie(sk), s, REC_CLOSE, pend ? 0 : FLAG_RECOVERED, pend ? s->end : bpf_ktime_get_boot_ns(),
-		     s->end_old, s->end_err);
+	tcp_destroyed(sk, s);
+	bpf_map_delete_elem(&tsocks, &key);
 	return 0;
 }
 
@@ -243,17 +370,18 @@ static __always_inline int peername(struct bpf_sock_addr *ctx)
 	struct bpf_sock *bs = ctx->sk;
 	if (!bs || ctx->protocol != IPPROTO_TCP)
 		return 1;
-	struct tsock *s = bpf_sk_storage_get(&tsocks, bs, 0, 0);
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct tsock *s = tsock_of(bs, cookie);
 	if (!s) {
-		s = tsock_make(bs); /* was in the accept queue before the recorder started */
+		s = tsock_make(bs, cookie); /* was in the accept queue before the recorder started */
 		if (!s)
 			return 1;
 		s->state = S_CHILD | S_EST | S_SEED; s->lport = bs->src_port; s->rport = bpf_ntohs(bs->dst_port);
 	}
 	if ((s->state & S_LISTEN) && bs->state != TCP_LISTEN)
-		fix_child(s);
+		fix_child(s, cookie);
 	if (UNACCEPTED(s))
-		accepted(bs, AS_BPF_SOCK, bpf_get_socket_cookie(ctx), s);
+		accepted(bs, AS_BPF_SOCK, s);
 	return 1;
 }
 SEC("cgroup/getpeername4") int cg_peer4(struct bpf_sock_addr *ctx) { return peername(ctx); }
@@ -263,26 +391,33 @@ SEC("cgroup/getpeername6") int cg_peer6(struct bpf_sock_addr *ctx) { return peer
  * the use by another process than the owner (fd passed, inherited or stolen). */
 static __always_inline void tcp_used(struct sock *sk)
 {
-	struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, 0);
-	if (!s)
-		return;
 	__u8 state = sk->__sk_common.skc_state;
+	struct tsock *s = tsock_of(sk, cookie_of(sk));
+	if (!s) {
+		if (!seeded || !HAS_CONNECTED(state) || !sk->sk_max_ack_backlog)
+			return;
+		s = tsock_make(sk, bpf_get_socket_cookie(sk)); /* a child of which all was missed */
+		if (!s)
+			return;
+		count(COUNT_UNOWNED);
+		s->state = S_CHILD | S_EST;
+	}
 	if ((s->state & S_LISTEN) && state != TCP_LISTEN)
-		fix_child(s);
+		fix_child(s, bpf_get_socket_cookie(sk));
 	if (UNACCEPTED(s)) {
-		accepted(sk, AS_BTF, bpf_get_socket_cookie(sk), s);
+		accepted(sk, AS_BTF, s);
 		return;
 	}
 	if ((s->state & S_OUTGOING) && HAS_CONNECTED(state))
-		connected(sk, AS_BTF, bpf_get_socket_cookie(sk), s);
-	__u32 me = bpf_get_current_pid_tgid() >> 32;
+		connected(sk, AS_BTF, s);
+	__u32 me = tgid_now();
 	if (me == s->o.tgid || me == s->user || !s->o.tgid || s->nuser >= 16)
 		return;
 	s->user = me; s->nuser++;
 	struct owner o = s->o;
 	owner_now(&s->o);
 	announce();
-	emit_tcp(sk, AS_BTF, bpf_get_socket_cookie(sk), s, REC_USER, 0, bpf_ktime_get_boot_ns());
+	emit_tcp(sk, AS_BTF, s, REC_USER, 0, bpf_ktime_get_boot_ns());
 	s->o = o;
 }
 
@@ -291,7 +426,7 @@ static __always_inline void tcp_used(struct sock *sk)
 static __always_inline void tcp_tries(struct bpf_sock_addr *ctx, int v6)
 {
 	struct bpf_sock *bs = ctx->sk;
-	struct tsock *s = tsock_make(bs);
+	struct tsock *s = tsock_make(bs, bpf_get_socket_cookie(ctx));
 	if (!s || (s->state & (S_CONNECTING | S_EST)))
 		return;
 	tcp_fresh(s);
@@ -305,27 +440,36 @@ static __always_inline void tcp_tries(struct bpf_sock_addr *ctx, int v6)
 		v4(s->try_addr, ctx->user_ip4);
 }
 
-static __always_inline void tcp_fails_here(void *sk, int as, __u64 cookie, struct tsock *s, __u32 err)
+static __always_inline void tcp_fails_here(void *sk, int as, struct tsock *s, __u32 err)
 {
 	s->state = (s->state & ~S_TRY) | S_ENDED;
-	emit_fail(sk, as, cookie, &s->o, &s->netns, &s->number, REC_CONNECT_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
+	emit_fail(sk, as, s->cookie, &s->o, &s->netns, &s->number, REC_CONNECT_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
 }
 
-static __always_inline void tcp_bind_fails(void *sk, int as, __u64 cookie, struct tsock *s, __u32 err)
+static __always_inline void tcp_bind_fails(void *sk, int as, struct tsock *s, __u32 err)
 {
 	s->state &= ~S_BIND_TRY;
-	emit_fail(sk, as, cookie, &s->o, &s->netns, &s->number, REC_BIND_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
+	emit_fail(sk, as, s->cookie, &s->o, &s->netns, &s->number, REC_BIND_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
 }
 
 static __always_inline void tcp_released(struct bpf_sock *ctx)
 {
-	struct tsock *s = bpf_sk_storage_get(&tsocks, ctx, 0, 0);
-	if (!s)
-		return;
 	__u32 state = ctx->state;
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+	struct tsock *s = tsock_of(ctx, cookie);
+	if (!s) {
+		if (!seeded || !HAS_CONNECTED(state) || state == TCP_LISTEN)
+			return;
+		s = tsock_make(ctx, cookie); /* all was missed */
+		if (!s)
+			return;
+		count(COUNT_UNOWNED);
+		struct sock *k = launder(&s->number, ctx);
+		s->state = unknown_state(BPF_CORE_READ(k, sk_max_ack_backlog));
+	}
 	if ((s->state & S_LISTEN) && state != TCP_LISTEN && state != TCP_CLOSE)
-		fix_child(s);
-	s->closer = bpf_get_current_pid_tgid() >> 32;
+		fix_child(s, cookie);
+	s->closer = tgid_now();
 	if (state == TCP_LISTEN && !s->lport) { /* listen(2) without bind(2) */
 		struct sock *k = launder(&s->number, ctx);
 		struct sock_common *c = &k->__sk_common;
@@ -333,14 +477,13 @@ static __always_inline void tcp_released(struct bpf_sock *ctx)
 	}
 	if (state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSE)
 		s->state |= S_PEER_FIRST;
-	__u64 cookie = bpf_get_socket_cookie(ctx);
 	if (UNACCEPTED(s))
-		accepted(ctx, AS_NUMBER, cookie, s);
+		accepted(ctx, AS_NUMBER, s);
 	else if (s->state & S_BIND_TRY)
-		tcp_bind_fails(ctx, AS_NUMBER, cookie, s, 0);
+		tcp_bind_fails(ctx, AS_NUMBER, s, 0);
 	else if ((s->state & S_OUTGOING) && HAS_CONNECTED(state))
-		connected(ctx, AS_NUMBER, cookie, s);
+		connected(ctx, AS_NUMBER, s);
 	else if (s->state & S_TRY)
-		tcp_fails_here(ctx, AS_NUMBER, cookie, s, 0);
+		tcp_fails_here(ctx, AS_NUMBER, s, 0);
 }
 #endif

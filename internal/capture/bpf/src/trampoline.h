@@ -8,19 +8,22 @@ static __always_inline int fexit_accept(struct sock *sk)
 {
 	if (!sk || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	struct tsock *s = tsock_make(sk);
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	struct tsock *s = tsock_of(sk, cookie);
+	if (!s)
+		s = tsock_make(sk, cookie);
 	if (!s)
 		return 0;
 	if (!(s->state & S_CHILD)) {
 		if (s->state & S_LISTEN)
-			fix_child(s);
+			fix_child(s, cookie);
 		else {
 			s->state = S_CHILD | S_EST | S_SEED; s->birth = bpf_ktime_get_boot_ns();
 		}
 	}
 	if (!UNACCEPTED(s))
 		return 0;
-	accepted(sk, AS_BTF, bpf_get_socket_cookie(sk), s);
+	accepted(sk, AS_BTF, s);
 	if (s->state & S_MPTCP) { /* its first use is no accept any more */
 		__u64 key = (__u64)sk;
 		bpf_map_update_elem(&subflows, &key, &s->o, BPF_ANY);
@@ -38,13 +41,13 @@ int fx_listen(__u64 *ctx)
 	struct sock *sk = (struct sock *)ctx[0];
 	__u64 ret = 0;
 	bpf_get_func_ret(ctx, &ret);
-	struct tsock *s = bpf_sk_storage_get(&tsocks, sk, 0, 0);
+	__u64 cookie = bpf_get_socket_cookie(sk);
+	struct tsock *s = tsock_of(sk, cookie);
 	if (!s || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	__u64 cookie = bpf_get_socket_cookie(sk);
 	if ((int)ret == 0) {
 		s->lport = sk->__sk_common.skc_num;
-		emit_tcp(sk, AS_BTF, cookie, s, REC_LISTEN, 0, s->birth);
+		emit_tcp(sk, AS_BTF, s, REC_LISTEN, 0, s->birth);
 		return 0;
 	}
 	struct rec addr = {};
@@ -64,7 +67,7 @@ int fx_connect(__u64 *ctx)
 	struct sock *sk = ((struct socket *)ctx[0])->sk;
 	if (!sk || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
-	struct tsock *s = tsock_make(sk);
+	struct tsock *s = tsock_make(sk, bpf_get_socket_cookie(sk));
 	if (!s || (s->state & (S_CONNECTING | S_ENDED | S_EST)))
 		return 0;
 	owner_now(&s->o);
@@ -80,7 +83,7 @@ int fx_connect(__u64 *ctx)
 		bpf_probe_read_kernel(s->try_addr, 4, to + 4);
 	s->try_port = bpf_ntohs(port); s->try_family = family; s->birth = bpf_ktime_get_boot_ns();
 	announce();
-	tcp_fails_here(sk, AS_BTF, bpf_get_socket_cookie(sk), s, -ret);
+	tcp_fails_here(sk, AS_BTF, s, -ret);
 	s->state &= ~S_ENDED;
 	return 0;
 }

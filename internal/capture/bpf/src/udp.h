@@ -61,7 +61,6 @@ static __always_inline void udp_bound(void *sk, int as, __u64 cookie, struct uso
 	fill_owner(e, &s->o, cookie, REC_BIND, automatic ? FLAG_AUTO : 0, s->birth);
 	fill_udp(e, sk, as, s);
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + REC_BIND);
 }
 
 static __always_inline void emit_udp_end(void *sk, int as, __u64 cookie, struct usock *s, __u8 type, __u64 ts)
@@ -87,7 +86,6 @@ static __always_inline void emit_udp_end(void *sk, int as, __u64 cookie, struct 
 		e->birth = s->birth; e->tx = s->tx; e->rx = s->rx; e->tx_packets = s->tx_packets; e->rx_packets = s->rx_packets;
 	}
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + type);
 }
 
 static __always_inline void flow_begins(void *sk, int as, __u64 cookie, struct usock *s, int rx, __u64 now)
@@ -106,7 +104,6 @@ static __always_inline void flow_begins(void *sk, int as, __u64 cookie, struct u
 	fill_udp(e, sk, as, s);
 	copy16(e->raddr, s->remote); e->rport = s->rport;
 	bpf_ringbuf_submit(e, wake_flags(sizeof(*e)));
-	count(COUNT_EMIT + REC_FLOW);
 }
 
 /* Make the flow with this remote (IPv6 form, mapped if IPv4; port 0: not told) the one in hand. */
@@ -152,11 +149,6 @@ static __always_inline void flow_add(struct usock *s, int bytes, int rx)
 		s->tx += bytes; s->tx_packets++;
 		s->f.tx += bytes; s->f.tx_packets++;
 	}
-}
-
-static __always_inline void mapped(__u32 *a, __be32 v)
-{
-	a[0] = a[1] = 0; a[2] = bpf_htonl(0xffff); a[3] = v;
 }
 
 static __always_inline int datagram(struct bpf_sock_addr *ctx, int v6, int rx)
@@ -238,7 +230,7 @@ static __always_inline void udp_released(struct bpf_sock *ctx)
 	if (!s)
 		return;
 	__u64 cookie = bpf_get_socket_cookie(ctx), now = bpf_ktime_get_boot_ns();
-	s->closer = bpf_get_current_pid_tgid() >> 32;
+	s->closer = tgid_now();
 	if (s->state & S_BIND_TRY) {
 		s->state &= ~S_BIND_TRY;
 		emit_fail(ctx, AS_NUMBER, cookie, &s->o, &s->netns, &s->number, REC_BIND_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, 0);
