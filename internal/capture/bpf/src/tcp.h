@@ -25,11 +25,9 @@ static __always_inline struct tsock *tsock_of(void *sk, __u64 cookie)
 	return spilled ? bpf_sk_storage_get(&tspill, sk, 0, 0) : NULL;
 }
 
-static __always_inline struct tsock *tsock_put(void *sk, struct tsock *v)
+/* The table is full: storage, which has no capacity. */
+static __always_inline struct tsock *tsock_spill(void *sk, struct tsock *v)
 {
-	__u64 key = (__u64)sk;
-	if (bpf_map_update_elem(&tsocks, &key, v, BPF_ANY) == 0)
-		return bpf_map_lookup_elem(&tsocks, &key);
 	spilled = 1;
 	count(COUNT_SPILLED);
 	struct tsock *s = bpf_sk_storage_get(&tspill, sk, v, BPF_SK_STORAGE_GET_F_CREATE);
@@ -38,13 +36,19 @@ static __always_inline struct tsock *tsock_put(void *sk, struct tsock *v)
 	return s;
 }
 
+static __always_inline struct tsock *tsock_new(void *sk, __u64 cookie)
+{
+	__u64 key = (__u64)sk;
+	struct tsock v = { .cookie = cookie };
+	if (bpf_map_update_elem(&tsocks, &key, &v, BPF_ANY))
+		return tsock_spill(sk, &v);
+	return bpf_map_lookup_elem(&tsocks, &key);
+}
+
 static __always_inline struct tsock *tsock_make(void *sk, __u64 cookie)
 {
 	struct tsock *s = tsock_of(sk, cookie);
-	if (s && s->cookie == cookie)
-		return s;
-	struct tsock fresh = { .cookie = cookie };
-	return tsock_put(sk, &fresh);
+	return s && s->cookie == cookie ? s : tsock_new(sk, cookie);
 }
 
 /* The cookie as it is: 0 if nobody has asked for it yet. */
@@ -125,7 +129,8 @@ static __always_inline void tcp_child(struct sock *sk)
 	child.cookie = 0;
 	if (child.state & S_MPTCP)
 		bpf_map_delete_elem(&subflows, &key);
-	tsock_put(sk, &child);
+	if (bpf_map_update_elem(&tsocks, &key, &child, BPF_ANY))
+		tsock_spill(sk, &child);
 }
 
 /* A connection that we know nothing of: did a listener make it? The child has inherited the length of
@@ -203,7 +208,7 @@ static __always_inline void tcp_fresh(struct tsock *s)
 
 static __always_inline void tcp_begins(struct sock *sk, int new)
 {
-	struct tsock *s = tsock_make(sk, bpf_get_socket_cookie(sk));
+	struct tsock *s = tsock_make(sk, cookie_of(sk) ?: bpf_get_socket_cookie(sk));
 	if (!s)
 		return;
 	if (new == TCP_SYN_SENT && (s->state & S_TRY)) {
