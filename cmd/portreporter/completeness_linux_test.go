@@ -29,6 +29,7 @@ func TestCompleteness(t *testing.T) {
 		{some, "-close server -ipv6 tcp"},
 		{some, "-null-accept tcp"},
 		{some, "-threads 2 -float -data 1 tcp"},
+		{some, "-steer -threads 4 -float -data 1 tcp"},
 		{some, "-mapped tcp"},
 		{many, "udp"},
 		{some, "-connected -ipv6 udp"},

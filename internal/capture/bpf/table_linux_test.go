@@ -304,17 +304,19 @@ func TestSecondChances(t *testing.T) {
 		}
 		check("before", 0, map[activity.Kind]int{activity.KindListen: 1})
 
-		missed(connect)
-		if _, err := c.Write([]byte("hello")); err != nil {
-			t.Fatal(err)
+		if s.ioHooks { // Linux 6.3
+			missed(connect)
+			if _, err := c.Write([]byte("hello")); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := unix.Read(a, make([]byte, 5)); err != nil {
+				t.Fatal(err)
+			}
+			check("use after a beginning that was missed", activity.KindConnect, map[activity.Kind]int{activity.KindConnect: 1, activity.KindAccept: 1})
+			c.Close()
+			unix.Close(a)
+			check("end", 0, map[activity.Kind]int{activity.KindClose: 2})
 		}
-		if _, err := unix.Read(a, make([]byte, 5)); err != nil {
-			t.Fatal(err)
-		}
-		check("use after a beginning that was missed", activity.KindConnect, map[activity.Kind]int{activity.KindConnect: 1, activity.KindAccept: 1})
-		c.Close()
-		unix.Close(a)
-		check("end", 0, map[activity.Kind]int{activity.KindClose: 2})
 
 		missed(connect)
 		c.Close()
@@ -332,7 +334,7 @@ func TestSecondChances(t *testing.T) {
 			c.Close()
 			unix.Close(a)
 		})
-		check("all was missed", 0, map[activity.Kind]int{activity.KindAccept: 1})
+		check("all was missed but the close", activity.KindAccept, map[activity.Kind]int{activity.KindAccept: 1})
 
 		unix.Close(server)
 		check("before", 0, map[activity.Kind]int{activity.KindUnlisten: 1})

@@ -3,7 +3,7 @@
  *
  *   client  connect(2) [owner's context] -> SYN_SENT -> ESTABLISHED [anyone's] -> ... -> CLOSE [anyone's]
  *   server  CLOSE -> LISTEN [owner's] -> CLOSE
- *   child   SYN_RECV (value cloned from the listener) -> ESTABLISHED [anyone's] -> accept [acceptor's] -> ... -> CLOSE
+ *   child   SYN_RECV (begins with a copy of its listener's value) -> ESTABLISHED [anyone's] -> accept [acceptor's] -> ... -> CLOSE
  *
  * On loopback `current` is the peer, on timers any task: an owner is only ever taken where the
  * table above says it is the owner's own context.
@@ -68,6 +68,7 @@ static __always_inline void local_of(__u8 *addr, struct sock_common *c)
 	}
 }
 
+/* What the children of a listener begin with. */
 static __always_inline void tcp_listens(struct sock *sk, struct tsock *s)
 {
 	struct sock_common *c = &sk->__sk_common;
@@ -94,8 +95,8 @@ static __always_inline void tcp_unlistens(struct tsock *s)
 		bpf_map_delete_elem(&listeners, &p);
 }
 
-/* The listener of a child that is being made: a copy of it, with the address that the peer asked for
- * since Linux 6.16 or so, and with the listener's before. */
+/* The listener of a child that is being made: of its socket the child is a copy still, but for the
+ * address, which later kernels (6.18 does, 6.12 does not) have put in its place by now. */
 static __always_inline struct tsock *listener_of(struct sock *sk)
 {
 	struct sock_common *c = &sk->__sk_common;
@@ -155,7 +156,8 @@ static __always_inline void accepted(void *sk, int as, struct tsock *s)
 	owner_now(&s->o);
 	s->state |= S_ACCEPTED;
 	announce();
-	emit_tcp(sk, as, s, REC_ACCEPT, FLAG_CHILD, bpf_ktime_get_boot_ns());
+	__u32 late = s->birth || (s->state & S_SEED) ? 0 : FLAG_RECOVERED; /* all before was missed */
+	emit_tcp(sk, as, s, REC_ACCEPT, FLAG_CHILD | late, bpf_ktime_get_boot_ns());
 }
 
 #define LISTEN_FAIL_NS 1000000 /* longer than a listen(2) takes to find its port taken */
@@ -271,7 +273,7 @@ static __always_inline void tcp_closed(struct sock *sk, struct tsock *s, int old
 		if (!s)
 			return;
 		count(COUNT_UNOWNED);
-		s->state = old == TCP_LISTEN ? S_EST : unknown_state(sk->sk_max_ack_backlog);
+		s->state = old != TCP_LISTEN && seeded ? unknown_state(sk->sk_max_ack_backlog) : S_EST;
 	}
 	if (s->state & (S_ENDED | S_PEND))
 		return;

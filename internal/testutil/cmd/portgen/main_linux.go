@@ -34,6 +34,7 @@ type options struct {
 	rate       float64
 	parallel   int
 	float      bool
+	steer      bool
 }
 
 func (o *options) flags(f *flag.FlagSet) {
@@ -51,6 +52,7 @@ func (o *options) flags(f *flag.FlagSet) {
 	f.IntVar(&o.threads, "threads", 1, "tcp: threads on each side")
 	f.Float64Var(&o.rate, "rate", 0, "per second; 0 is as fast as possible")
 	f.IntVar(&o.parallel, "parallel", 1, "procs: processes at a time")
+	f.BoolVar(&o.steer, "steer", false, "in the new namespace, have each packet received in an interrupt of either processor (RPS)")
 	f.BoolVar(&o.float, "float", false, "do not pin client and server to processors 0 and 1")
 }
 
@@ -102,10 +104,13 @@ func start(args []string) (status int) {
 		return 2
 	}
 	if !o.here && !o.inside {
-		return again(args)
+		return again(args, o.steer)
 	}
 	if o.inside {
 		must("loopback", netconf.Up("lo"))
+		if o.steer {
+			must("receive packet steering", steer())
+		}
 	}
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), o.threads+2))
 	o.do(f.Arg(0), f.Arg(1))
@@ -158,11 +163,14 @@ func verify(name string, in io.Reader, out io.Writer) int {
 
 // again runs this program in a new network namespace. Its threads are all in
 // it then, which unshare(2) would not do for those that are there already.
-func again(args []string) int {
+func again(args []string, mounts bool) int {
 	c := exec.Command("/proc/self/exe", append([]string{"-inside"}, args...)...)
 	c.Args[0] = "portgen"
 	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
 	c.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if mounts {
+		c.SysProcAttr.Cloneflags |= syscall.CLONE_NEWNS
+	}
 	if err := c.Run(); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -236,4 +244,17 @@ func runChild(args []string) {
 	default:
 		act(role, rest)
 	}
+}
+
+// steer has loopback's packets received by processors 0 and 1 in turn, which are
+// interrupted for it, as by a network card. The settings of this network namespace
+// are in a sysfs of its own, so this process has mounts of its own.
+func steer() error {
+	if err := syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := syscall.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+		return fmt.Errorf("mount sysfs: %w", err)
+	}
+	return os.WriteFile("/sys/class/net/lo/queues/rx-0/rps_cpus", []byte("3"), 0)
 }
