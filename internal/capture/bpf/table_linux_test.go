@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -368,4 +369,46 @@ func acceptNull(fd int) (int, error) {
 		return -1, errno
 	}
 	return int(a), nil
+}
+
+// A socket that failed to connect may try again.
+func TestConnectAgain(t *testing.T) {
+	s := seeded(t, Config{})
+	ns := testutil.NewNetNS(t)
+	ns.Do(func() {
+		server, _ := rawListener(t)
+		defer unix.Close(server)
+		c, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := func(a byte, port int) error {
+			return unix.Connect(c, &unix.SockaddrInet4{Addr: [4]byte{a, 0, 0, 1}, Port: port})
+		}
+		if err := at(127, 1002); err != unix.ECONNREFUSED {
+			t.Fatalf("connect: %v, want a refusal", err)
+		}
+		if err := at(192, 1001); err != unix.ENETUNREACH {
+			t.Fatalf("connect: %v, want no route", err)
+		}
+		if err := at(127, 1001); err != nil {
+			t.Fatal(err)
+		}
+		unix.Close(c)
+	})
+	var reasons []activity.Reason
+	events := told(t, s, ns.Inode)
+	for _, e := range events {
+		if e.Kind == activity.KindConnectFailed {
+			reasons = append(reasons, e.Reason)
+		}
+	}
+	got, _ := count(events)
+	want := []activity.Reason{activity.ReasonRefused, activity.ReasonNotSent}
+	if s.trampolines {
+		want[1] = activity.ReasonOf(uint16(unix.ENETUNREACH))
+	}
+	if !slices.Equal(reasons, want) || got[activity.KindConnect] != 1 || got[activity.KindClose] != 2 {
+		t.Errorf("told %v with reasons %v, want %v and a connection with both ends: %+v", got, reasons, want, events)
+	}
 }

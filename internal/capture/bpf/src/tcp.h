@@ -428,14 +428,22 @@ static __always_inline void tcp_used(struct sock *sk)
 	s->o = o;
 }
 
+static __always_inline void tcp_fails_here(void *sk, int as, struct tsock *s, __u32 err)
+{
+	s->state = (s->state & ~S_TRY) | S_ENDED;
+	emit_fail(sk, as, s->cookie, &s->o, &s->netns, &s->number, REC_CONNECT_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
+}
+
 /* The attempt, before the kernel has looked for a route: SYN_SENT clears the mark; where that never
  * comes the attempt failed inside this host. */
 static __always_inline void tcp_tries(struct bpf_sock_addr *ctx, int v6)
 {
 	struct bpf_sock *bs = ctx->sk;
 	struct tsock *s = tsock_make(bs, bpf_get_socket_cookie(ctx));
-	if (!s || (s->state & (S_CONNECTING | S_EST)))
+	if (!s || (!(s->state & S_ENDED) && (s->state & (S_CONNECTING | S_EST))))
 		return;
+	if (s->state & S_TRY) /* the one before came to nothing */
+		tcp_fails_here(bs, AS_BPF_SOCK, s, 0);
 	tcp_fresh(s);
 	s->state = (s->state & S_BIND_TRY) | S_TRY;
 	s->try_port = bpf_ntohs(ctx->user_port);
@@ -445,12 +453,6 @@ static __always_inline void tcp_tries(struct bpf_sock_addr *ctx, int v6)
 		a[0] = ctx->user_ip6[0]; a[1] = ctx->user_ip6[1]; a[2] = ctx->user_ip6[2]; a[3] = ctx->user_ip6[3];
 	} else
 		v4(s->try_addr, ctx->user_ip4);
-}
-
-static __always_inline void tcp_fails_here(void *sk, int as, struct tsock *s, __u32 err)
-{
-	s->state = (s->state & ~S_TRY) | S_ENDED;
-	emit_fail(sk, as, s->cookie, &s->o, &s->netns, &s->number, REC_CONNECT_FAIL, s->try_family, s->try_addr, s->try_port, s->birth, err);
 }
 
 static __always_inline void tcp_bind_fails(void *sk, int as, struct tsock *s, __u32 err)
