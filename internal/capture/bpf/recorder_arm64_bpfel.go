@@ -254,6 +254,9 @@ type recorderTsock struct {
 	TryPort   uint16
 	TryAddr   [16]uint8
 	Number    uint64
+	Accepted  uint8
+	PeerFirst uint8
+	Pad       [6]uint8
 }
 
 type recorderUsock struct {

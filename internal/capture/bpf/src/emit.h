@@ -112,10 +112,10 @@ static __always_inline void emit_tcp_end(struct sock *sk, struct tsock *s, __u8 
 		return;
 	}
 	if (s->state & S_CHILD)
-		flags |= s->state & S_ACCEPTED ? FLAG_CHILD : FLAG_CHILD | FLAG_NOT_ACCEPTED;
+		flags |= s->accepted ? FLAG_CHILD : FLAG_CHILD | FLAG_NOT_ACCEPTED;
 	if (s->state & S_SEED)
 		flags |= FLAG_SEED;
-	if (s->state & S_PEER_FIRST)
+	if (s->peer_first)
 		flags |= FLAG_PEER_FIRST;
 	fill_owner(&e->h, &s->o, s->cookie, type, flags, ts);
 	fill_tcp(&e->h, sk, AS_BTF, s);

@@ -248,7 +248,7 @@ static __always_inline int live(struct seq_file *seq, struct tsock *s, struct so
 #define OF(field) (walked ? sk->field : BPF_CORE_READ(sk, field))
 	struct rec_live r = {};
 	r.cookie = cookie;
-	r.state = OF(__sk_common.skc_state); r.proto = IPPROTO_TCP; r.child = s->state & S_CHILD ? 1 + !!(s->state & S_ACCEPTED) : 0;
+	r.state = OF(__sk_common.skc_state); r.proto = IPPROTO_TCP; r.child = s->state & S_CHILD ? 1 + !!s->accepted : 0;
 	r.family = OF(__sk_common.skc_family);
 	r.tgid = s->o.tgid; r.start = s->o.start; r.uid = s->o.uid; r.birth = s->birth;
 	copy16(r.comm, s->o.comm);

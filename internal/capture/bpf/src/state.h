@@ -18,7 +18,6 @@ struct owner { __u64 start; __u32 tgid, uid; char comm[16]; };
 
 /* State bits of a socket. */
 #define S_CHILD 1u       /* made by a listener */
-#define S_ACCEPTED 2u
 #define S_CONNECTING 4u
 #define S_EST 8u
 #define S_ENDED 16u      /* the ending is on record */
@@ -28,7 +27,6 @@ struct owner { __u64 start; __u32 tgid, uid; char comm[16]; };
 #define S_SEED 256u
 #define S_TRY 512u       /* connect() called, no SYN yet */
 #define S_BIND_TRY 1024u /* bind() called, not successful yet */
-#define S_PEER_FIRST 2048u
 #define S_MPTCP 4096u
 #define S_OPENED_OUT 8192u /* the socket's first datagram went out */
 #define S_CONCLUDED 16384u /* see FLAG_CONCLUDED */
@@ -45,6 +43,8 @@ struct tsock {
 	__u8 end_old, try_family; __u16 try_port;
 	__u8 try_addr[16];   /* of a listener: where it listens, with try_family and try_port */
 	__u64 number;        /* the sock as a plain number: a PTR_TO_SOCKET cannot be walked */
+	/* Not bits of state: set in the user's context, while a softirq may change that. */
+	__u8 accepted, peer_first, pad[6];
 };
 
 struct flow { __u64 birth, last, tx, rx, tx_packets, rx_packets; };

@@ -154,14 +154,14 @@ static __always_inline void fix_child(struct tsock *s, __u64 cookie)
 static __always_inline void accepted(void *sk, int as, struct tsock *s)
 {
 	owner_now(&s->o);
-	s->state |= S_ACCEPTED;
+	s->accepted = 1;
 	announce();
 	__u32 late = s->birth || (s->state & S_SEED) ? 0 : FLAG_RECOVERED; /* all before was missed */
 	emit_tcp(sk, as, s, REC_ACCEPT, FLAG_CHILD | late, bpf_ktime_get_boot_ns());
 }
 
 #define LISTEN_FAIL_NS 1000000 /* longer than a listen(2) takes to find its port taken */
-#define UNACCEPTED(s) (((s)->state & (S_CHILD | S_ACCEPTED)) == S_CHILD)
+#define UNACCEPTED(s) (((s)->state & S_CHILD) && !(s)->accepted)
 #define S_OUTGOING (S_TRY | S_CONNECTING) /* connect() called, not told as connected or failed */
 /* Of a socket that connects: its connection was there. */
 #define HAS_CONNECTED(state) ((state) != TCP_CLOSE && (state) != TCP_SYN_SENT && (state) != TCP_SYN_RECV)
@@ -195,7 +195,7 @@ static __always_inline void mptcp_owner(struct sock *sk, struct tsock *s)
 	struct owner *known = bpf_map_lookup_elem(&subflows, &key);
 	if (known && known->tgid) {
 		s->o = *known;
-		s->state |= S_ACCEPTED;
+		s->accepted = 1;
 	}
 }
 
@@ -205,7 +205,7 @@ static __always_inline void tcp_fresh(struct tsock *s)
 	owner_now(&s->o);
 	announce(); /* now: when a dying process's socket is released, its memory is gone */
 	s->birth = bpf_ktime_get_boot_ns();
-	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0;
+	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0; s->peer_first = 0;
 }
 
 static __always_inline void tcp_begins(struct sock *sk, int new)
@@ -485,7 +485,7 @@ static __always_inline void tcp_released(struct bpf_sock *ctx)
 		s->lport = BPF_CORE_READ(c, skc_num);
 	}
 	if (state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSE)
-		s->state |= S_PEER_FIRST;
+		s->peer_first = 1;
 	if (UNACCEPTED(s))
 		accepted(ctx, AS_NUMBER, s);
 	else if (s->state & S_BIND_TRY)
