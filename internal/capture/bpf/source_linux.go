@@ -25,6 +25,7 @@ type Source struct {
 	scan  scanner
 	flows flowTable
 	held  listens
+	swept sweeper
 	woken bool                   // by Wake, not yet told
 	queue []activity.Observation // made here: ends of flows, ports found late
 	next  int                    // first unread of queue
@@ -209,6 +210,9 @@ func (s *Source) seeded() error {
 func (s *Source) Live(yield func(*activity.Socket) bool) (asOf uint64, err error) {
 	s.setClock()
 	s.sweepFlows(true) // a socket whose unbind was lost leaves its flows behind
+	if err := s.swept.sweep(time.Now(), &s.scan, s.maps.Maps["tsocks"]); err != nil {
+		s.swept.failed++ // the table fills, and what does not fit costs more
+	}
 	asOf = bootNow()
 	for _, proto := range []activity.Proto{activity.TCP, activity.UDP} {
 		more, err := s.scan.live(s.dec.offset, proto, func(k *activity.Socket, _ *recorderRecLive) bool { return yield(k) })
@@ -267,6 +271,7 @@ func (s *Source) Counters() map[string]uint64 {
 			out[name] = n
 		}
 	}
+	out["sweeps_failed"] = s.swept.failed
 	for _, p := range s.progs {
 		if st, err := p.Stats(); err == nil {
 			out["recursion_skipped"] += st.RecursionMisses

@@ -149,6 +149,68 @@ func TestFullTable(t *testing.T) {
 	}
 }
 
+// Entries of sockets that are gone are swept out, and no others.
+func TestSweep(t *testing.T) {
+	s := seeded(t, Config{})
+	ns := testutil.NewNetNS(t)
+	entries := func() (n int) {
+		t.Helper()
+		var key uint64
+		v := make([]byte, s.maps.Maps["tsocks"].ValueSize())
+		it := s.maps.Maps["tsocks"].Iterate()
+		for it.Next(&key, &v) {
+			n++
+		}
+		if err := it.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := entries()
+	const made, stay = 60, 20 // connections
+	var all []net.Conn
+	ns.Do(func() {
+		l, err := plain().Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		for range made {
+			c, err := net.Dial("tcp", l.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			a, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, c, a)
+		}
+	})
+	for _, c := range all[2*stay:] {
+		c.Close()
+	}
+	told(t, s, ns.Inode)
+	if n := entries() - before; n < 2*made {
+		t.Errorf("%d entries for %d sockets: the test does not test", n, 2*made)
+	}
+	for i := range 2 {
+		if err := s.swept.sweep(time.Now().Add(time.Duration(i+1)*sweepEvery), &s.scan, s.maps.Maps["tsocks"]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Others on this machine come and go.
+	if n := entries(); n < 2*stay || n >= before+2*made {
+		t.Errorf("%d entries after the sweep, %d before the test, of %d sockets that are open", n, before, 2*stay)
+	}
+	for _, c := range all[:2*stay] {
+		c.Close()
+	}
+	if got, _ := count(told(t, s, ns.Inode)); got[activity.KindClose] != 2*stay {
+		t.Errorf("told %v, want %d closes of what was open all the time", got, 2*stay)
+	}
+}
+
 // A connection that nobody accepts is its listener's: of the several that share
 // a port, the one that the kernel chose.
 func TestListenerOfWhatNobodyAccepts(t *testing.T) {

@@ -25,6 +25,7 @@ const struct rec_end *unused_rec_end __attribute__((unused));
 const struct rec_proc *unused_rec_proc __attribute__((unused));
 const struct rec_held *unused_rec_held __attribute__((unused));
 const struct rec_live *unused_rec_live __attribute__((unused));
+const struct rec_gone *unused_rec_gone __attribute__((unused));
 const enum rec_type unused_rec_type __attribute__((unused));
 const enum rec_count unused_rec_count __attribute__((unused));
 const enum rec_bit unused_rec_bit __attribute__((unused));
@@ -267,6 +268,11 @@ static __always_inline int live(struct seq_file *seq, struct tsock *s, struct so
 	return 0;
 }
 
+static __always_inline bool is_alive(struct tsock *s, struct sock *sk, __u64 cookie)
+{
+	return cookie && (!s->cookie || s->cookie == cookie) && BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter);
+}
+
 /* What is alive, in all network namespaces: the table, of which the entries count whose socket is
  * still there. Its memory may have become another's, which has another cookie. */
 SEC("iter/bpf_map_elem")
@@ -278,9 +284,25 @@ int live_tcp(struct bpf_iter__bpf_map_elem *ctx)
 		return 0;
 	struct sock *sk = (void *)*key;
 	__u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	if (!cookie || (s->cookie && s->cookie != cookie) || !BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter))
+	if (!is_alive(s, sk, cookie))
 		return 0;
 	return live(ctx->meta->seq, s, sk, cookie, 0);
+}
+
+/* The entries whose socket is gone. */
+SEC("iter/bpf_map_elem")
+int gone_tcp(struct bpf_iter__bpf_map_elem *ctx)
+{
+	__u64 *key = ctx->key;
+	struct tsock *s = ctx->value;
+	if (!key || !s)
+		return 0;
+	struct sock *sk = (void *)*key;
+	if (s->cookie != GONE && is_alive(s, sk, BPF_CORE_READ(sk, __sk_common.skc_cookie.counter)))
+		return 0;
+	struct rec_gone r = { .address = *key, .birth = s->birth };
+	bpf_seq_write(ctx->meta->seq, &r, sizeof(r));
+	return 0;
 }
 
 /* And those that have storage, once for each map. */

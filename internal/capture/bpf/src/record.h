@@ -107,4 +107,7 @@ struct rec_live {
 	char comm[16];
 	__u32 uid, backlog;
 };
+
+/* One line of the sweep: a TCP socket's address whose entry may go, and when its socket began. */
+struct rec_gone { __u64 address, birth; };
 #endif

@@ -67,8 +67,10 @@ struct seen { __u64 start; __u32 execs, pad; };
 
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 16 << 20); } ring SEC(".maps");
 /* TCP sockets by their address as a number. To allocate and free socket storage, as UDP has it, was
- * half of what a short connection cost. An address is used again, so an entry is its socket's only if
- * it has its cookie; one whose end was missed stays until then, and does no harm. */
+ * half of what a short connection cost. An address is used again, mostly at once, so an entry is its
+ * socket's only if it has its cookie, and stays when that is gone, for the next one at the address;
+ * the reader sweeps out those that nobody has taken over. */
+#define GONE (~0ULL) /* no socket's cookie */
 struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 32768); __type(key, __u64); __type(value, struct tsock); } tsocks SEC(".maps");
 /* Those that found no room there: storage has no capacity and dies with its socket. */
 struct { __uint(type, BPF_MAP_TYPE_SK_STORAGE); __uint(map_flags, BPF_F_NO_PREALLOC); __type(key, int); __type(value, struct tsock); } tspill SEC(".maps");

@@ -36,19 +36,24 @@ static __always_inline struct tsock *tsock_spill(void *sk, struct tsock *v)
 	return s;
 }
 
-static __always_inline struct tsock *tsock_new(void *sk, __u64 cookie)
+/* An entry of a socket that is gone is taken over as it is: to free each and allocate another cost
+ * more than all else that is done with them. */
+static __always_inline struct tsock *tsock_make(void *sk, __u64 cookie)
 {
 	__u64 key = (__u64)sk;
+	struct tsock *s = tsock_of(sk, cookie);
+	if (s && s->cookie == cookie)
+		return s;
+	s = bpf_map_lookup_elem(&tsocks, &key);
+	if (s) {
+		__builtin_memset(s, 0, sizeof(*s));
+		s->cookie = cookie;
+		return s;
+	}
 	struct tsock v = { .cookie = cookie };
 	if (bpf_map_update_elem(&tsocks, &key, &v, BPF_ANY))
 		return tsock_spill(sk, &v);
 	return bpf_map_lookup_elem(&tsocks, &key);
-}
-
-static __always_inline struct tsock *tsock_make(void *sk, __u64 cookie)
-{
-	struct tsock *s = tsock_of(sk, cookie);
-	return s && s->cookie == cookie ? s : tsock_new(sk, cookie);
 }
 
 /* The cookie as it is: 0 if nobody has asked for it yet. */
@@ -121,15 +126,21 @@ static __always_inline struct tsock *listener_of(struct sock *sk)
 static __always_inline void tcp_child(struct sock *sk)
 {
 	__u64 key = (__u64)sk;
-	struct tsock *l = listener_of(sk);
+	struct tsock *l = listener_of(sk), *s = bpf_map_lookup_elem(&tsocks, &key);
 	if (!l) {
-		bpf_map_delete_elem(&tsocks, &key); /* another socket's, at this address before */
+		if (s)
+			s->cookie = GONE;
+		return;
+	}
+	if (l->state & S_MPTCP)
+		bpf_map_delete_elem(&subflows, &key);
+	if (s) {
+		*s = *l;
+		s->cookie = 0;
 		return;
 	}
 	struct tsock child = *l;
 	child.cookie = 0;
-	if (child.state & S_MPTCP)
-		bpf_map_delete_elem(&subflows, &key);
 	if (bpf_map_update_elem(&tsocks, &key, &child, BPF_ANY))
 		tsock_spill(sk, &child);
 }
@@ -362,12 +373,11 @@ static __always_inline void tcp_destroyed(struct sock *sk, struct tsock *s)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy, struct sock *sk)
 {
-	__u64 key = (__u64)sk;
 	struct tsock *s = tsock_of(sk, cookie_of(sk));
 	if (!s)
 		return 0;
 	tcp_destroyed(sk, s);
-	bpf_map_delete_elem(&tsocks, &key);
+	s->cookie = GONE;
 	return 0;
 }
 
