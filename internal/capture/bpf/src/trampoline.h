@@ -56,6 +56,24 @@ int fx_listen(__u64 *ctx)
 	return 0;
 }
 
+static __always_inline void tcp_refused_here(struct sock *sk, struct tsock *s, void *to, __u32 err)
+{
+	owner_now(&s->o);
+	__u16 family = 0;
+	__be16 port = 0;
+	bpf_probe_read_kernel(&family, 2, to);
+	bpf_probe_read_kernel(&port, 2, to + 2);
+	v4(s->try_addr, 0);
+	if (family == AF_INET6)
+		bpf_probe_read_kernel(s->try_addr, 16, to + 8);
+	else
+		bpf_probe_read_kernel(s->try_addr, 4, to + 4);
+	s->try_port = bpf_ntohs(port); s->try_family = family; s->birth = bpf_ktime_get_boot_ns();
+	announce();
+	tcp_fails_here(sk, AS_BTF, s, err);
+	s->state &= ~S_ENDED;
+}
+
 /* connect(2): only failures that sent no SYN; the others are told at TCP_CLOSE. */
 SEC("fexit/__inet_stream_connect")
 int fx_connect(__u64 *ctx)
@@ -68,23 +86,10 @@ int fx_connect(__u64 *ctx)
 	if (!sk || sk->sk_protocol != IPPROTO_TCP)
 		return 0;
 	struct tsock *s = tsock_make(sk, bpf_get_socket_cookie(sk));
-	if (!s || (s->state & (S_CONNECTING | S_ENDED | S_EST)))
-		return 0;
-	owner_now(&s->o);
-	void *to = (void *)ctx[1];
-	__u16 family = 0;
-	__be16 port = 0;
-	bpf_probe_read_kernel(&family, 2, to);
-	bpf_probe_read_kernel(&port, 2, to + 2);
-	v4(s->try_addr, 0);
-	if (family == AF_INET6)
-		bpf_probe_read_kernel(s->try_addr, 16, to + 8);
-	else
-		bpf_probe_read_kernel(s->try_addr, 4, to + 4);
-	s->try_port = bpf_ntohs(port); s->try_family = family; s->birth = bpf_ktime_get_boot_ns();
-	announce();
-	tcp_fails_here(sk, AS_BTF, s, -ret);
-	s->state &= ~S_ENDED;
+	if (s && (s->state & (S_CONNECTING | S_ENDED)) == (S_CONNECTING | S_ENDED))
+		s->state = 0; /* told when it closed; the socket may try again */
+	else if (s && !(s->state & (S_CONNECTING | S_ENDED | S_EST)))
+		tcp_refused_here(sk, s, (void *)ctx[1], -ret);
 	return 0;
 }
 
