@@ -10,7 +10,6 @@ package isakmp
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"strings"
 
 	"github.com/portreporter/portreporter/internal/probe"
@@ -38,15 +37,12 @@ func (p Prober) Ask(ctx context.Context, d probe.Dialer, t probe.Target) (*probe
 	defer c.Close()
 	e := exchange{marked: t.Service == "ipsec-nat-t" || t.Service != "isakmp" && t.Port == 4500}
 	_, _ = rand.Read(e.cookie[:]) // never fails: crypto/rand ends the program instead
-	if _, err := c.Write(e.mark(e.mainMode())); err != nil {
-		return nil, fmt.Errorf("%s: send: %w", p.Protocol(), err)
-	}
 	random := make([]byte, publicSize+nonceSize)
 	_, _ = rand.Read(random)
 	b, err := talk.AskOn(ctx, c, d.Wait(), e.mark(e.saInit(random)), func(b []byte) bool {
 		e.hear(b)
 		return e.one != "" && e.two != ""
-	})
+	}, e.mark(e.mainMode()))
 	if e.one == "" && e.two == "" {
 		return talk.Fail(p.Protocol(), b, err)
 	}

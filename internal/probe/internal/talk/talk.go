@@ -163,13 +163,14 @@ func Ask(ctx context.Context, d probe.Dialer, question []byte, is func([]byte) b
 	return AskOn(ctx, c, d.Wait(), question, is)
 }
 
-// AskOn is Ask on a socket that is there, and stays open.
-func AskOn(ctx context.Context, c net.Conn, wait time.Duration, question []byte, is func([]byte) bool) ([]byte, error) {
+// AskOn is Ask on a socket that is there, and stays open. What is to be asked
+// also is sent before the question, each time.
+func AskOn(ctx context.Context, c net.Conn, wait time.Duration, question []byte, is func([]byte) bool, also ...[]byte) ([]byte, error) {
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Unix(1, 0)) })()
 	var other []byte
 	var err error
 	for range sends {
-		if _, err = c.Write(question); err != nil {
+		if err = write(c, append(also[:len(also):len(also)], question)); err != nil {
 			err = fmt.Errorf("send: %w", err)
 			break
 		}
@@ -189,6 +190,15 @@ func AskOn(ctx context.Context, c net.Conn, wait time.Duration, question []byte,
 		err = ctx.Err()
 	}
 	return nil, err
+}
+
+func write(c net.Conn, datagrams [][]byte) error {
+	for _, b := range datagrams {
+		if _, err := c.Write(b); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // await reads datagrams until one is an answer, for as long as one may take.

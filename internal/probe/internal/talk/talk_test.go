@@ -148,6 +148,26 @@ func TestAsk(t *testing.T) {
 	}
 }
 
+// What is asked besides is asked again too.
+func TestAskAlso(t *testing.T) {
+	var n atomic.Int32
+	addr := probetest.ServeUDP(t, func(b []byte) [][]byte {
+		if string(b) == "also" && n.Add(1) == 2 { // the first is lost
+			return [][]byte{[]byte("yes")}
+		}
+		return nil
+	})
+	d := probetest.Dialer{Addr: addr}
+	c, err := d.UDP(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if b, err := talk.AskOn(t.Context(), c, 50*time.Millisecond, []byte("?"), yes, []byte("also")); string(b) != "yes" || err != nil {
+		t.Errorf("%q, %v", b, err)
+	}
+}
+
 // TestLineOfBytes: no line is waited for where no text begins.
 func TestLineOfBytes(t *testing.T) {
 	for _, first := range []string{"\x00", "\xff", "\x16\x03", "\x7f"} {
