@@ -24,6 +24,8 @@ type recorderUnderTest struct {
 	cmd     *exec.Cmd
 	said    *lines        // its standard error
 	drained chan struct{} // closed when all of it has been read
+
+	settlings int // calls of settled
 }
 
 // startRecorder starts a recorder and waits until it records.

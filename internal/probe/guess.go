@@ -138,6 +138,12 @@ func outranked(protocol string) string {
 func (g *guess) run() (*Answer, []byte) {
 	defer g.head.Stop()
 	for g.ctx.Err() == nil && !g.over() {
+		select { // what is known already may spare a question
+		case o := <-g.outcomes:
+			g.takes(o)
+			continue
+		default:
+		}
 		var slots chan<- struct{}
 		if len(g.queue) > 0 && len(g.under) < g.width && (g.given == "" || !g.known[g.given]) {
 			slots = g.d.slots
