@@ -204,7 +204,7 @@ func (l *loaded) setConstants(cfg Config) error {
 		}
 		return 0
 	}
-	wake := uint32(256 << 10)
+	wake := uint32(256 << 10) // a wake-up is an interrupt of who made the event; 2,000 events fit the queues behind
 	if max := uint32(cfg.RingBytes / 4); wake > max {
 		wake = max
 	}

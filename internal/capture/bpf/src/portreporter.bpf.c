@@ -146,7 +146,7 @@ static __always_inline void seed(struct tsock *s, struct owner *o, struct sock *
 }
 
 /* Every open file that is a TCP or UDP socket, with its process, in all network namespaces: the
- * snapshot, and the holders. Sockets that no hook knows yet get their storage here, so what they do
+ * snapshot, and the holders. Sockets that no hook knows yet get their entry here, so what they do
  * next has an owner; what a hook knows is never overwritten. */
 SEC("iter/task_file")
 int held(struct bpf_iter__task_file *ctx)
@@ -305,7 +305,7 @@ int gone_tcp(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-/* And those that have storage, once for each map. */
+/* What is alive of those that found the table full. */
 SEC("iter/bpf_sk_storage_map")
 int live_spill(struct bpf_iter__bpf_sk_storage_map *ctx)
 {

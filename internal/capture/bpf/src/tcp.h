@@ -41,10 +41,12 @@ static __always_inline struct tsock *tsock_spill(void *sk, struct tsock *v)
 static __always_inline struct tsock *tsock_make(void *sk, __u64 cookie)
 {
 	__u64 key = (__u64)sk;
-	struct tsock *s = tsock_of(sk, cookie);
+	struct tsock *s = bpf_map_lookup_elem(&tsocks, &key);
 	if (s && s->cookie == cookie)
 		return s;
-	s = bpf_map_lookup_elem(&tsocks, &key);
+	struct tsock *own = spilled ? bpf_sk_storage_get(&tspill, sk, 0, 0) : NULL;
+	if (own && own->cookie == cookie)
+		return own;
 	if (s) {
 		__builtin_memset(s, 0, sizeof(*s));
 		s->cookie = cookie;
@@ -73,28 +75,32 @@ static __always_inline void local_of(__u8 *addr, struct sock_common *c)
 	}
 }
 
+static __always_inline void place_of(struct place *p, struct tsock *s)
+{
+	copy16(p->addr, s->try_addr);
+	p->netns = s->netns; p->port = s->try_port; p->family = s->try_family;
+}
+
 /* What the children of a listener begin with. */
 static __always_inline void tcp_listens(struct sock *sk, struct tsock *s)
 {
 	struct sock_common *c = &sk->__sk_common;
 	s->netns = c->skc_net.net->ns.inum; s->try_family = c->skc_family; s->try_port = c->skc_num;
 	local_of(s->try_addr, c);
-	struct place p = { .netns = s->netns, .port = s->try_port, .family = s->try_family };
-	copy16(p.addr, s->try_addr);
+	struct place p;
+	place_of(&p, s);
 	if (p.port && bpf_map_update_elem(&listeners, &p, s, BPF_NOEXIST) == 0)
 		return;
 	inherited = 1;
 	struct tsock *heir = bpf_sk_storage_get(&heirs, sk, s, BPF_SK_STORAGE_GET_F_CREATE);
-	if (heir)
+	if (heir) /* else its children are unowned, and counted so */
 		*heir = *s;
-	else
-		count(COUNT_STORE_FAIL);
 }
 
 static __always_inline void tcp_unlistens(struct tsock *s)
 {
-	struct place p = { .netns = s->netns, .port = s->try_port, .family = s->try_family };
-	copy16(p.addr, s->try_addr);
+	struct place p;
+	place_of(&p, s);
 	struct tsock *l = bpf_map_lookup_elem(&listeners, &p);
 	if (l && l->cookie == s->cookie)
 		bpf_map_delete_elem(&listeners, &p);
@@ -216,7 +222,7 @@ static __always_inline void tcp_fresh(struct tsock *s)
 	owner_now(&s->o);
 	announce(); /* now: when a dying process's socket is released, its memory is gone */
 	s->birth = bpf_ktime_get_boot_ns();
-	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0; s->peer_first = 0;
+	s->closer = 0; s->end = 0; s->lport = s->rport = 0; s->user = s->nuser = 0; s->accepted = s->peer_first = 0;
 }
 
 static __always_inline void tcp_begins(struct sock *sk, int new)
@@ -358,9 +364,9 @@ static __always_inline void tcp_destroyed(struct sock *sk, struct tsock *s)
 		tcp_unlistens(s);
 	if ((s->state & S_ENDED) || !(s->state & (S_PEND | S_EST | S_CONNECTING)))
 		return;
-	__u64 now = bpf_ktime_get_boot_ns();
+	__u64 now = s->state & S_PEND ? s->end : bpf_ktime_get_boot_ns();
 	if (s->state & S_PEND)
-		emit_tcp_end(sk, s, REC_CLOSE, 0, s->end, s->end_old, s->end_err);
+		emit_tcp_end(sk, s, REC_CLOSE, 0, now, s->end_old, s->end_err);
 	else if (s->state & S_CONNECTING)
 		emit_tcp_end(sk, s, REC_CONNECT_FAIL, FLAG_RECOVERED, now, TCP_SYN_SENT, sk->sk_err);
 	else
