@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -62,6 +63,9 @@ func (o *options) run() error {
 		return err
 	}
 	variants := strings.Split(o.variants, ",")
+	if o.other == "" && slices.Contains(variants, "other") {
+		return errors.New("the variant other wants a command line: -other")
+	}
 	if strings.Contains(o.variants, "record") {
 		if o.portreporter, err = run.Build(o.portreporter, run.Recorder, dir); err != nil {
 			return err

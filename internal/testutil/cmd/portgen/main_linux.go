@@ -126,6 +126,9 @@ func check(args []string, o *options) error {
 	default:
 		return fmt.Errorf("unknown -close %q", o.close)
 	}
+	if o.steer && o.here {
+		return errors.New("-steer wants a new namespace: not -here")
+	}
 	switch args[0] {
 	case "tcp", "udp", "procs":
 		if n, err := strconv.Atoi(args[1]); err != nil || n < 1 {
